@@ -1,0 +1,32 @@
+"""ocnet: optimal control of the dynamics of neural networks."""
+
+from ocnet import errors, plot
+from ocnet.horizon import Discounted, Finite, FreeTime, Steps
+from ocnet.methods.collocation import Collocation
+from ocnet.methods.result import Status
+from ocnet.problem import Problem
+from ocnet.simulate import simulate
+from ocnet.solution import Solution
+from ocnet.solve import prepare, solve
+from ocnet.storage import load
+from ocnet.trajectory import Trajectory
+from ocnet.verify import verify
+
+__all__ = [
+    "Collocation",
+    "Discounted",
+    "Finite",
+    "FreeTime",
+    "Problem",
+    "Solution",
+    "Status",
+    "Steps",
+    "Trajectory",
+    "errors",
+    "load",
+    "plot",
+    "prepare",
+    "simulate",
+    "solve",
+    "verify",
+]

@@ -1,0 +1,1 @@
+"""Roads to the optimum: each takes a Problem and returns arrays."""

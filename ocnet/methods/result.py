@@ -1,0 +1,73 @@
+"""What a road returns: arrays, figures and how it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+from ocnet.trajectory import Interpolant
+
+
+class Status(str, Enum):
+    """How a solve ended. Only the first two are successes."""
+
+    SOLVED = "solved: the estimated error of the states is below the demand"
+    NOT_VERIFIED = "solved on a fixed mesh: the error was estimated but not brought below a demand"
+    REFINEMENT_LIMIT = "the mesh reached its limit before the error demand was met"
+    ITERATION_LIMIT = "the iteration limit was reached"
+    INFEASIBLE = "no point that satisfies the constraints was found"
+    DIVERGED = "the iterates diverged"
+    INTERRUPTED = "interrupted; the last iterate is kept"
+    FAILED = "the nonlinear solver failed"
+    NOT_FINITE = "the answer is not finite"
+
+    @property
+    def success(self) -> bool:
+        """Whether the conditions of optimality hold to the tolerance."""
+        return self in (Status.SOLVED, Status.NOT_VERIFIED)
+
+
+@dataclass
+class Result:
+    """What a road returns: arrays and figures, no names.
+
+    Attributes
+    ----------
+    x, p : Interpolant
+        States and costates (current value), flat, on the same nodes; `p` is None if the road has none.
+    u : Interpolant or None
+        Controls, flat.
+    q : ndarray
+        Unknown constants.
+    parameters : ndarray
+        Parameter vector of this solve.
+    mesh_error : float
+        Estimated largest error of the states, relative to 1 + |x|.
+    errors : dict of str to float
+        Estimates by source: "mesh", "barrier", "control shape", "tail".
+    sensitivity : callable or None
+        () -> dJ/dp as a flat array.
+    optima : list of float
+        Distinct local optima that several starts found.
+    second_order : bool or None
+        Whether the last iterate is a strict local minimum of the discrete problem; None where unknown.
+    """
+
+    status: Status
+    message: str
+    cost: float
+    x: Interpolant
+    u: Interpolant | None
+    p: Interpolant | None
+    q: np.ndarray
+    parameters: np.ndarray
+    mesh_error: float
+    method: str
+    errors: dict[str, float] = field(default_factory=dict)
+    stats: dict[str, Any] = field(default_factory=dict)
+    sensitivity: Any = None
+    optima: list[float] = field(default_factory=list)
+    second_order: bool | None = None

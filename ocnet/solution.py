@@ -1,0 +1,188 @@
+"""Solution: a Trajectory with costates, cost, status and certificate."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ocnet.errors import ProblemError
+from ocnet.methods.result import Result, Status
+from ocnet.report import solution_text
+from ocnet.trajectory import Interpolant, Trajectory, read_interpolant, read_layout, split
+
+if TYPE_CHECKING:
+    import xarray
+
+    from ocnet.problem import Problem
+    from ocnet.verify import Certificate
+
+
+class Solution(Trajectory):
+    """What :func:`ocnet.solve` returns.
+
+    Attributes
+    ----------
+    status : Status
+    success : bool
+    message : str
+    cost : float
+        Value of the cost, in the problem's own unit.
+    mesh_error : float
+        Estimated largest error of the states between and at collocation points, relative to 1 + |x|.
+    errors : dict
+        Error estimates by source ("mesh", "barrier", "control shape", "tail"); relative to the states for
+        "mesh" and to the cost for the others.
+    optima : list of float
+        Costs of the distinct local optima found; one entry unless several starts were asked for.
+    stats : dict
+        Seconds ("build", "solve") and iterations.
+    """
+
+    kind = "Solution"
+
+    def __init__(
+        self,
+        problem: Problem | None,
+        result: Result,
+        names: dict[str, Any] | None = None,
+        certify: Callable[[Solution], Certificate] | None = None,
+    ) -> None:
+        if problem is not None:
+            functions = problem.functions
+            names = {
+                "name": problem.name,
+                "text": str(problem),
+                "states": [(v.name, v.shape) for v in functions.states],
+                "controls": [(v.name, v.shape) for v in functions.controls],
+                "unknowns": [(v.name, v.shape) for v in functions.unknowns],
+                "parameters": [(v.name, v.shape) for v in functions.parameters],
+            }
+        assert names is not None
+        super().__init__(names["name"], names["text"], result.x, result.u, names["states"], names["controls"])
+        self.problem, self.result, self._names = problem, result, names
+        self.p = result.p
+        self.status, self.message, self.cost = result.status, result.message, float(result.cost)
+        self.mesh_error, self.errors, self.stats = result.mesh_error, result.errors, result.stats
+        self.optima = result.optima or [self.cost]
+        self._certify, self._certificate = certify, None
+
+    @property
+    def success(self) -> bool:
+        """Whether the conditions of optimality hold to the tolerance asked for."""
+        return self.status.success
+
+    @property
+    def costates(self) -> dict[str, np.ndarray]:
+        """By name of the state, (M, *shape) at `time`: p = dV/dx, current value."""
+        p = self._costate()  # where it may jump it has nodes of its own
+        return split(p.values if np.array_equal(p.time, self.time) else p(self.time), self.state_layout)
+
+    def costate(self, name: str, t: Any) -> np.ndarray:
+        """Evaluate a costate at times t of any shape -> (*t.shape, *shape)."""
+        return self._pick(name, self.state_layout, self._costate()(t), "state")
+
+    def _costate(self) -> Interpolant:
+        if self.p is None:
+            raise ProblemError(f"'{self.problem_name}': this solution has no costates.")
+        return self.p
+
+    @property
+    def unknowns(self) -> dict[str, np.ndarray]:
+        """Optimised constants by name."""
+        return split(self.result.q, self._names["unknowns"])
+
+    @property
+    def parameters(self) -> dict[str, np.ndarray]:
+        """Parameters of this solve by name."""
+        return split(self.result.parameters, self._names["parameters"])
+
+    @property
+    def certificate(self) -> Certificate:
+        """How far the numbers can be trusted; computed when it is first asked for."""
+        if self._certificate is None:
+            if self._certify is None:
+                raise ProblemError(f"'{self.problem_name}': this solution has no certificate; call ocnet.verify.")
+            self._certificate = self._certify(self)
+        return self._certificate
+
+    def certify_with(self, certify: Callable[[Solution], Certificate]) -> None:
+        """Set the check that `certificate` runs."""
+        self._certify = certify
+
+    def sensitivity(self, parameter: str) -> np.ndarray:
+        """Return dJ/dparameter, of the parameter's shape, from the multipliers.
+
+        Raises
+        ------
+        ProblemError
+            For an unknown parameter, or a solution that was loaded or has no multipliers.
+        """
+        layout = self._names["parameters"]
+        if parameter not in dict(layout):
+            raise ProblemError(f"'{self.problem_name}' has no parameter '{parameter}'; it has {list(dict(layout))}.")
+        if self.result.sensitivity is None:
+            raise ProblemError(f"'{self.problem_name}': the multipliers are not available (a loaded solution).")
+        return split(self.result.sensitivity(), layout)[parameter]
+
+    def __str__(self) -> str:
+        return solution_text(self)
+
+    def __repr__(self) -> str:
+        return f"<Solution of '{self.problem_name}': {self.status.name}, cost {self.cost:.10g}>"
+
+    # ------------------------------------------------------------------ files
+
+    def to_xarray(self) -> xarray.Dataset:
+        """Return everything as a labelled dataset: states, costates and controls, with the report as attributes."""
+        data = super().to_xarray()
+        if self.p is not None:
+            extra: dict[str, Any] = {}
+            self._add(extra, self.p, self.state_layout, "costate_time", "costate", prefix="costate_")
+            data = data.assign({key: value for key, value in extra.items() if key.startswith("costate_")})
+        for kind in ("unknowns", "parameters"):
+            for name, value in split(np.asarray(getattr(self.result, "q" if kind == "unknowns" else kind)), self._names[kind]).items():
+                data[name] = (tuple(f"{name}_{i}" for i in range(value.ndim)), value, {"role": kind[:-1]})
+        return data
+
+    def _attributes(self) -> dict[str, Any]:
+        return super()._attributes() | {
+            "unknowns": [n for n, _ in self._names["unknowns"]],
+            "parameters": [n for n, _ in self._names["parameters"]],
+            "method": self.result.method,
+            "status": self.status.name,
+            "message": self.message,
+            "cost": self.cost,
+            "mesh_error": self.mesh_error,
+            "costates": int(self.p is not None),
+            "report": json.dumps({"errors": self.errors, "stats": self.stats, "optima": self.optima, "second_order": self.result.second_order}),
+        }
+
+    @classmethod
+    def from_dataset(cls, data: xarray.Dataset, problem: Problem | None = None) -> Solution:
+        """Rebuild what :meth:`to_xarray` gave."""
+        a = data.attrs
+        layouts = {which: read_layout(data, which) for which in ("states", "controls")}
+        for which in ("unknowns", "parameters"):
+            layouts[which] = [(n, data[n].shape) for n in np.atleast_1d(a.get(which, [])).tolist()]
+        flat = {
+            which: np.concatenate([np.zeros(0)] + [data[n].values.reshape(-1) for n, _ in layouts[which]])
+            for which in ("unknowns", "parameters")
+        }
+        report = json.loads(a["report"])
+        x = read_interpolant(data, layouts["states"], "time")
+        result = Result(
+            Status[a["status"]], a["message"], float(a["cost"]), x,
+            read_interpolant(data, layouts["controls"], "control_time") if layouts["controls"] else None,
+            read_interpolant(data, layouts["states"], "costate_time", "costate_") if a["costates"] else None,
+            flat["unknowns"], flat["parameters"], float(a["mesh_error"]), a["method"], **report,
+        )  # fmt: skip
+        names = {"name": a["problem"], "text": a["problem_text"], **layouts}
+        solution = cls(None, result, names)
+        solution.problem = problem
+        return solution
+
+
+__all__ = ["Result", "Solution", "Status"]

@@ -1,0 +1,49 @@
+"""Reading back what was saved."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from ocnet.errors import StorageError
+from ocnet.solution import Solution
+from ocnet.trajectory import Trajectory, open_dataset
+from ocnet.verify import verify
+
+if TYPE_CHECKING:
+    from ocnet.problem import Problem
+
+
+def load(path: str | os.PathLike[str], problem: Problem | None = None) -> Solution | Trajectory:
+    """Read what ``save`` wrote.
+
+    Parameters
+    ----------
+    path : path
+        A netCDF file written by :meth:`Solution.save` or :meth:`Trajectory.save`.
+    problem : Problem, optional
+        The problem that was solved, needed to verify or simulate again; its variables must match.
+
+    Returns
+    -------
+    Solution or Trajectory
+
+    Raises
+    ------
+    StorageError
+        If the file is missing, damaged, not ocnet's, or belongs to another problem.
+    """
+    data = open_dataset(path)
+    try:
+        if data.attrs["kind"] == "Trajectory":
+            return Trajectory.from_dataset(data)
+        solution = Solution.from_dataset(data, problem)
+        solution.certify_with(verify)
+    except (KeyError, ValueError, TypeError) as error:
+        raise StorageError(f"load: '{path}' lacks a part or has one of the wrong form ({error!r}).") from error
+    if problem is not None:
+        wanted = [(v.name, v.shape) for v in problem.functions.states + problem.functions.controls]
+        found = solution.state_layout + solution.control_layout
+        if wanted != found:
+            raise StorageError(f"load: '{path}' holds {found}; the problem '{problem.name}' has {wanted}.")
+    return solution

@@ -1,0 +1,296 @@
+"""Trajectory: named functions of time, kept as what they are on each interval, with labels when exported."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ocnet.errors import ProblemError, StorageError
+
+if TYPE_CHECKING:
+    import xarray
+
+FORMAT = 1  # of the files that save() writes
+
+
+@dataclass(frozen=True)
+class Interpolant:
+    """A vector function of time: one polynomial on each interval, or one value for each step.
+
+    Parameters
+    ----------
+    time : ndarray (M,)
+        Nodes, ascending.
+    values : ndarray (M, n)
+        Values at the nodes.
+    breaks : ndarray (K + 1,)
+        Ends of the intervals; outside them the function is not defined.
+    first, count : ndarray of int (K,)
+        Interval k is interpolated through ``time[first[k] : first[k] + count[k]]``.
+    discrete : bool
+        True for sequences (Steps): the value at a time is that of the last node not after it.
+    """
+
+    time: np.ndarray
+    values: np.ndarray
+    breaks: np.ndarray
+    first: np.ndarray
+    count: np.ndarray
+    discrete: bool = False
+
+    @classmethod
+    def sequence(cls, time: np.ndarray, values: np.ndarray) -> Interpolant:
+        """A discrete-time sequence of (M,) times and (M, n) values."""
+        index = np.arange(len(time))
+        last = time[-1] if len(time) > 1 else time[0] + 1
+        return cls(time, values, np.append(time[:-1], last), index[:-1], np.ones(len(time) - 1, int), discrete=True)
+
+    def __call__(self, t: Any, derivative: bool = False) -> np.ndarray:
+        """Evaluate at times of any shape; the components are the last axis.
+
+        Parameters
+        ----------
+        t : array_like
+            Times within the first and the last break (within rounding).
+        derivative : bool
+            Give the time derivative of the polynomials instead.
+
+        Returns
+        -------
+        ndarray (*t.shape, n)
+
+        Raises
+        ------
+        ProblemError
+            For times outside the trajectory.
+        """
+        moments = np.asarray(t, dtype=float)
+        flat = moments.reshape(-1)
+        start, end = (self.time[0], self.time[-1]) if self.discrete else (self.breaks[0], self.breaks[-1])
+        slack = 1e-9 * max(1.0, abs(start), abs(end))
+        outside = ~((flat >= start - slack) & (flat <= end + slack))
+        if outside.any():
+            raise ProblemError(f"time {flat[outside][0]} lies outside the trajectory [{start}, {end}].")
+        if self.discrete:
+            index = np.searchsorted(self.time, flat + slack, side="right") - 1
+            return self.values[index].reshape(*moments.shape, -1)
+        interval = np.clip(np.searchsorted(self.breaks, flat, side="right") - 1, 0, len(self.breaks) - 2)
+        result = np.empty((len(flat), self.values.shape[1]))
+        for m in np.unique(self.count[interval]):
+            rows = np.flatnonzero(self.count[interval] == m)
+            nodes = self.first[interval[rows], None] + np.arange(m)
+            weights = lagrange(self.time[nodes], flat[rows], derivative)
+            result[rows] = np.einsum("ij,ijk->ik", weights, self.values[nodes])
+        return result.reshape(*moments.shape, -1)
+
+    def map(self, function: Any) -> Interpolant:
+        """Return the interpolant through function(values)."""
+        return Interpolant(self.time, function(self.values), self.breaks, self.first, self.count, self.discrete)
+
+
+def lagrange(nodes: np.ndarray, t: np.ndarray, derivative: bool = False) -> np.ndarray:
+    """Values (or derivatives) at t (r,) of the Lagrange polynomials on each row of nodes (r, m) -> (r, m)."""
+    r, m = nodes.shape
+    differences = nodes[:, :, None] - nodes[:, None, :]
+    differences[:, range(m), range(m)] = 1.0
+    weight = 1.0 / differences.prod(axis=2)
+    gap = t[:, None] - nodes
+    values = np.empty((r, m))
+    for j in range(m):
+        others = np.delete(gap, j, axis=1)
+        if derivative:
+            values[:, j] = sum((np.delete(others, i, axis=1).prod(axis=1) for i in range(m - 1)), np.zeros(r))
+        else:
+            values[:, j] = others.prod(axis=1)
+    return values * weight
+
+
+Layout = Sequence[tuple[str, tuple[int, ...]]]
+
+
+def split(array: np.ndarray, layout: Layout) -> dict[str, np.ndarray]:
+    """Split (…, n) into named arrays (…, *shape)."""
+    result, start = {}, 0
+    for name, shape in layout:
+        size = int(np.prod(shape))
+        result[name] = array[..., start : start + size].reshape(*array.shape[:-1], *shape)
+        start += size
+    return result
+
+
+class Trajectory:
+    """States and controls of a problem as functions of time.
+
+    Parameters
+    ----------
+    problem_name, problem_text : str
+        What the trajectory belongs to.
+    x, u : Interpolant
+        States (flat) and controls (flat); `u` is None where there are no controls.
+    state_layout, control_layout : sequence of (name, shape)
+        How the flat vectors are named.
+
+    Attributes
+    ----------
+    time : ndarray (M,)
+        Nodes of the states, in the problem's unit of time (numbers of steps for Steps).
+    control_time : ndarray (C,)
+        Nodes of the controls: Radau and Gauss points leave out t0; Steps has one control fewer than states.
+    """
+
+    kind = "Trajectory"
+
+    def __init__(
+        self,
+        problem_name: str,
+        problem_text: str,
+        x: Interpolant,
+        u: Interpolant | None,
+        state_layout: Layout,
+        control_layout: Layout,
+    ) -> None:
+        self.problem_name, self.problem_text = problem_name, problem_text
+        self.x, self.u = x, u
+        self.state_layout, self.control_layout = list(state_layout), list(control_layout)
+
+    @property
+    def time(self) -> np.ndarray:
+        """Nodes of the states (M,)."""
+        return self.x.time
+
+    @property
+    def control_time(self) -> np.ndarray:
+        """Nodes of the controls (C,)."""
+        return self.u.time if self.u is not None else np.zeros(0)
+
+    @property
+    def discrete(self) -> bool:
+        """Whether time counts steps."""
+        return self.x.discrete
+
+    @property
+    def states(self) -> dict[str, np.ndarray]:
+        """By name, (M, *shape) at `time`."""
+        return split(self.x.values, self.state_layout)
+
+    @property
+    def controls(self) -> dict[str, np.ndarray]:
+        """By name, (C, *shape) at `control_time`."""
+        return split(self.u.values, self.control_layout) if self.u is not None else {}
+
+    def state(self, name: str, t: Any) -> np.ndarray:
+        """Evaluate a state at times t of any shape -> (*t.shape, *shape)."""
+        return self._pick(name, self.state_layout, self.x(t), "state")
+
+    def control(self, name: str, t: Any) -> np.ndarray:
+        """Evaluate a control at times t of any shape -> (*t.shape, *shape)."""
+        if self.u is None:
+            raise ProblemError(f"'{self.problem_name}' has no controls; got control '{name}'.")
+        return self._pick(name, self.control_layout, self.u(t), "control")
+
+    def _pick(self, name: str, layout: Layout, values: np.ndarray, kind: str) -> np.ndarray:
+        named = split(values, layout)
+        if name not in named:
+            raise ProblemError(f"'{self.problem_name}' has no {kind} '{name}'; it has {list(named)}.")
+        return named[name]
+
+    # ------------------------------------------------------------------ labelled export
+
+    def to_xarray(self) -> xarray.Dataset:
+        """Return everything as a labelled dataset: states over `time`, controls over `control_time`."""
+        import xarray
+
+        data: dict[str, Any] = {}
+        self._add(data, self.x, self.state_layout, "time", "state")
+        if self.u is not None:
+            self._add(data, self.u, self.control_layout, "control_time", "control")
+        data["mesh"] = (("mesh_point",), self.x.breaks, {"long_name": "ends of the mesh intervals"})
+        return xarray.Dataset(data, attrs=self._attributes())
+
+    def _add(self, data: dict[str, Any], f: Interpolant, layout: Layout, axis: str, role: str, prefix: str = "") -> None:
+        data[axis] = ((axis,), f.time)
+        for part in ("first", "count"):
+            data[f"{axis}_{part}"] = (("interval" if axis == "time" else f"{axis}_interval",), getattr(f, part))
+        for name, values in split(f.values, layout).items():
+            dims = (axis, *(f"{name}_{i}" for i in range(values.ndim - 1)))
+            data[prefix + name] = (dims, values, {"role": role, "units": "dimensionless"})
+
+    def _attributes(self) -> dict[str, Any]:
+        return {
+            "format": f"ocnet {FORMAT}",
+            "kind": self.kind,
+            "version": _version(),
+            "problem": self.problem_name,
+            "problem_text": self.problem_text,
+            "discrete": int(self.discrete),
+            "states": [name for name, _ in self.state_layout],
+            "controls": [name for name, _ in self.control_layout],
+        }
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a netCDF file that :func:`ocnet.load` (or any netCDF reader) reads; never a pickle."""
+        self.to_xarray().to_netcdf(path, engine="h5netcdf")
+
+    @classmethod
+    def from_dataset(cls, data: xarray.Dataset) -> Trajectory:
+        """Rebuild what :meth:`to_xarray` gave."""
+        layouts = [read_layout(data, which) for which in ("states", "controls")]
+        x = read_interpolant(data, layouts[0], "time")
+        u = read_interpolant(data, layouts[1], "control_time") if layouts[1] else None
+        return cls(data.attrs["problem"], data.attrs["problem_text"], x, u, *layouts)
+
+
+def read_layout(data: xarray.Dataset, which: str) -> list[tuple[str, tuple[int, ...]]]:
+    """Return names and shapes of the states or controls of a dataset."""
+    names = np.atleast_1d(data.attrs.get(which, [])).tolist()
+    return [(name, tuple(int(n) for n in data[name].shape[1:])) for name in names]
+
+
+def read_interpolant(data: xarray.Dataset, layout: Layout, axis: str, prefix: str = "") -> Interpolant:
+    """Rebuild the flat interpolant of all variables on one axis."""
+    time = data[axis].values
+    parts = [data[prefix + name].values.reshape(len(time), -1) for name, _ in layout]
+    index = [data[f"{axis}_{part}"].values.astype(int) for part in ("first", "count")]
+    values = np.concatenate(parts, axis=1).astype(float)
+    return Interpolant(time, values, data["mesh"].values, *index, discrete=bool(data.attrs["discrete"]))
+
+
+def _version() -> str:
+    try:
+        return version("ocnet")
+    except PackageNotFoundError:  # run from a source tree that is not installed
+        return "unknown"
+
+
+def open_dataset(path: str | os.PathLike[str]) -> xarray.Dataset:
+    """Read a file that ocnet wrote into memory.
+
+    Raises
+    ------
+    StorageError
+        If the file is missing, damaged, or was not written by ocnet.
+    """
+    import xarray
+
+    if not Path(path).is_file():
+        raise StorageError(f"load: there is no file '{path}'.")
+    try:
+        with xarray.open_dataset(path, engine="h5netcdf") as file:
+            data = file.load()
+    except Exception as error:  # the netCDF reader raises many kinds for damaged files
+        raise StorageError(f"load: '{path}' is not a readable netCDF file ({error}).") from error
+    written = str(data.attrs.get("format", ""))
+    if written != f"ocnet {FORMAT}":
+        raise StorageError(f"load: '{path}' has format '{written or 'unknown'}'; expected 'ocnet {FORMAT}'.")
+    return data
+
+
+def named(values: Mapping[str, Any]) -> list[tuple[str, tuple[int, ...]]]:
+    """Return the layout of named arrays (time, *shape)."""
+    return [(name, np.shape(value)[1:]) for name, value in values.items()]
