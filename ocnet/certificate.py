@@ -10,17 +10,18 @@ import numpy as np
 NAN = float("nan")
 
 _MEANINGS = {
-    "resimulation_error": "states integrated again over each interval, relative to 1 + |x|",
-    "path_error": "states integrated again over the whole path, relative to 1 + |x|",
+    "resimulation_error": "states computed again over each interval or step, relative to 1 + |x|",
+    "path_error": "states computed again over the whole path, relative to 1 + |x|",
     "path_growth": "by how much the whole path magnifies a small error at its start",
     "bound_violation": "of bounds, ends and constraints, between points too, relative to 1 + |bound|",
-    "cost_error": "the cost integrated again, relative to the sum of the sizes of its parts",
+    "point_violation": "the same at the points where states and controls are stored",
+    "cost_error": "the cost computed again, relative to the sum of the sizes of its parts",
     "hamiltonian_gap": "largest gain in H by another admissible control, at the control's points",
     "cost_gap": "this gain, discounted and integrated over the horizon, between points too",
-    "stationarity": "largest |dH/du| of controls inside their bounds",
-    "costate_residual": "costates integrated backwards over each interval, relative to 1 + |p|",
+    "stationarity": "largest |dH/du| of controls (|dJ/dq| of unknowns) inside their bounds",
+    "costate_residual": "costates computed backwards over each interval or step, relative to 1 + |p|",
     "transversality": "end conditions of the costates, relative to 1 + |p|",
-    "legendre_clebsch": "least eigenvalue of d²H/du² on controls inside their bounds; at least 0 at a minimum",
+    "legendre_clebsch": "least eigenvalue of d²H/du² on controls inside their bounds; >= 0 at a minimum",
     "tail_bound": "discounted cost of carrying on from the last state with a plain control",
 }
 
@@ -30,41 +31,46 @@ class Certificate:
     """How far a solution can be trusted, by checks that share no code with the method that made it.
 
     Everything is dimensionless except `cost_gap` and `tail_bound`, which have the unit of the cost, and
-    `hamiltonian_gap`, `stationarity` and `legendre_clebsch`, which have the unit of H (per control, per control
-    squared). NaN means that a figure does not apply or could not be had; `notes` then says why.
+    `hamiltonian_gap`, `stationarity` and `legendre_clebsch`, which have the unit of H (per control, per
+    control squared). NaN means that a figure does not apply or could not be had; `notes` then says why.
 
     Attributes
     ----------
     resimulation_error : float
         Largest |x̂ − x| / (1 + |x|), where x̂ starts from x at the beginning of each interval and follows the
-        dynamics under the solution's own control; along the interval, at its end, and at the seam to the next.
+        dynamics under the solution's own control; along the interval, at its end, and at the seam to the
+        next.
     path_error : float
         The same with one start only, at t0. It grows on unstable paths, where it says little.
     path_growth : float
         Growth of a small change of the initial state along the path (at least 1): an unstable path magnifies
         any error of a correct solution by about as much.
     hamiltonian_gap : float
-        Largest H(u) − min H over the box of the controls, at the points where the control is known. An upper bound of
-        it if H is convex in the controls: H_u·u − min over the box of H_u·v, sharpened by a curvature that does
-        not depend on u.
+        Largest H(u) − min H over the box of the controls, at the points where the control is known. An upper
+        bound of it if H is convex in the controls: H_u·u − min over the box of H_u·v, sharpened by a
+        curvature that does not depend on u.
     cost_gap : float
         ∫ e^{−ρ(t−t0)} gap dt, between the points too: to first order, what a better control would still gain.
     stationarity : float
-        Largest |H_u| over controls strictly inside their bounds.
+        Largest |H_u| over controls strictly inside their bounds, and |dJ/dq| over unknown constants.
     costate_residual : float
-        Largest relative difference between p and the solution of ṗ = ρp − H_x that starts at each interval's end;
-        for steps, between p_k and ∂H_k/∂x.
+        Largest relative difference between p and the solution of ṗ = ρp − H_x that starts at each interval's
+        end; for steps, between p_k and ∂H_k/∂x.
     transversality : float
         Largest relative violation of the costates' conditions at free ends.
     legendre_clebsch : float
-        Smallest eigenvalue of H_uu on controls strictly inside their bounds (a second-order necessary condition).
+        Smallest eigenvalue of H_uu on controls strictly inside their bounds (a second-order necessary
+        condition).
     bound_violation : float
         Worst violation of a bound, a prescribed end or a constraint, relative to 1 + |bound|.
+    point_violation : float
+        The same at the stored points only: where a control jumps inside an interval, the polynomial through
+        them overshoots, and `bound_violation` is that overshoot.
     cost_error : float
         Difference between the stated cost and the cost integrated along the stored path.
     tail_bound : float or None
-        Infinite horizons: an upper bound (for stage costs that are never negative) of what lies beyond the last
-        stored time; None on a finite horizon.
+        Infinite horizons: an upper bound (for stage costs that are never negative) of what lies beyond the
+        last stored time; None on a finite horizon.
     where : dict of str to str
         At which time and in which component a figure is attained.
     notes : list of str
@@ -77,6 +83,7 @@ class Certificate:
     path_error: float = NAN
     path_growth: float = NAN
     bound_violation: float = NAN
+    point_violation: float = NAN
     cost_error: float = NAN
     hamiltonian_gap: float = NAN
     cost_gap: float = NAN

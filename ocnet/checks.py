@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 RESERVED = ("time", "control_time", "mesh")  # names of axes in labelled results
 
+_is_none = np.frompyfunc(lambda value: value is None, 1, 1)
 _COMPARISONS = (ca.OP_LT, ca.OP_LE, ca.OP_EQ, ca.OP_NE, ca.OP_NOT, ca.OP_AND, ca.OP_OR)
 
 
@@ -238,7 +239,7 @@ def _nones(value: Any) -> np.ndarray | None:
     if not isinstance(value, (list, tuple)):
         return None
     try:
-        mask = np.equal(np.array(value, dtype=object), None).astype(bool)
+        mask = np.array(_is_none(np.array(value, dtype=object)), dtype=bool)
     except (TypeError, ValueError):  # no numbers; as_data says so
         return None
     return mask if mask.any() else None

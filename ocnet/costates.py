@@ -1,4 +1,4 @@
-"""Do the costates of a solution obey their equation, and the conditions at free ends?"""
+"""Costates of a solution: do they obey their equation, and the conditions at free ends."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def costate_residual(principle: Principle) -> float:
     if skipped.any():
         kind = "steps" if s.discrete else "intervals"
         s.notes.append(
-            f"The costate equation was not checked on {int(skipped.sum())} of {len(skipped)} {kind}, where a bound "
-            "of a state or a path constraint is active (its multiplier enters the equation)."
+            f"The costate equation was not checked on {int(skipped.sum())} of {len(skipped)} {kind}, where "
+            "a bound of a state or a path constraint is active (its multiplier enters the equation)."
         )
     starts = s.x.time[:-1] if s.discrete else s.breaks[:-1]
     skipped |= ~s.counts(starts)
@@ -140,7 +140,9 @@ def _near(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
 
 
 def transversality(principle: Principle) -> float:
-    """Return the largest relative violation of the conditions at free ends: p(t0) = 0, p(T) = ∂φ/∂x, H = −∂φ/∂t.
+    """Return the largest relative violation of the conditions at free ends.
+
+    They are p(t0) = 0, p(T) = ∂φ/∂x, and H(T) = −∂φ/∂t where T is free.
 
     Components that are prescribed, at a bound, or in a constraint on that end have no condition; nor has the
     end of an infinite horizon.
@@ -175,7 +177,10 @@ def transversality(principle: Principle) -> float:
                 worst = float(error[i])
                 s.attained("transversality", labels[i], t)
     if isinstance(horizon, FreeTime) and not touches(f.final, 0, 1).any():
-        worst = np.fmax(worst, _free_time(principle, horizon))
+        error = _free_time(principle, horizon)
+        if np.isfinite(error) and not error <= worst:
+            s.where["transversality"] = f"H at the free final time {s.t1:.6g}"
+        worst = np.fmax(worst, error)
     return float(worst)
 
 
@@ -189,10 +194,7 @@ def _free_time(principle: Principle, horizon: FreeTime) -> float:
     last = [a[-1:] for a in principle.side_by_side(1.0)]
     H = float(evaluate(principle.first, *last, *principle.constants())[0][0, 0])
     slope = float(_gradient(s, s.functions.terminal, 0, s.t1, last[1][0])[0])
-    error = abs(H + slope) / (1 + abs(H))
-    if not error <= 0:
-        s.where["transversality"] = f"H at the free final time t = {s.t1:.6g}, or less at an end"
-    return error
+    return abs(H + slope) / (1 + abs(H))
 
 
 def unknown_stationarity(principle: Principle) -> float:

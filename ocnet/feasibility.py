@@ -50,7 +50,7 @@ def resimulation(subject: Subject) -> float:
 
 
 def whole_path(subject: Subject) -> tuple[float, float]:
-    """Return path error and growth: the path from the first state alone, and how it magnifies a change of that."""
+    """Return path error and growth: of the path from the first state alone, and of a change of that."""
     functions, start = subject.functions, subject.end_states()[0]
     times = subject.x.time if subject.discrete else np.concatenate([subject.times(s) for s in PLACES[::4]])
     schedule = None
@@ -89,63 +89,78 @@ def whole_path(subject: Subject) -> tuple[float, float]:
 # ---------------------------------------------------------------------- bounds, ends and constraints
 
 
-def violation(subject: Subject) -> float:
-    """Return the worst violation of a bound, an end or a constraint, relative to 1 + |bound|."""
-    functions, b = subject.functions, subject.bounds
+def violation(subject: Subject) -> tuple[float, float]:
+    """Return the worst violation of a bound, an end or a constraint, anywhere and at the points alone.
+
+    Both are relative to 1 + |bound|. The points are where states and controls are stored.
+    """
+    points = _Worst(subject)
+    _at_points(subject, points)
+    _at_ends(subject, points)
     worst = _Worst(subject)
-    if subject.discrete:
-        worst.look(subject.x.values, b.x_lower, b.x_upper, functions.labels("state"), subject.x.time)
-        k = subject.x.time[:-1]
-        u = subject.controls(k)
-        worst.look(u, b.u_lower, b.u_upper, functions.labels("control"), k)
-        if functions.path.nnz_out(0):
-            x = subject.x.values[:-1]
-            dx = evaluate(subject.running, k, x, u, subject.q, subject.parameters)[0] - x
-            values = evaluate(functions.path, k, x, dx, u, subject.q, subject.parameters)[0]
-            worst.look(values, *b.constraints["path"], functions.constraint_labels("path"), k)
-    else:
-        path = Pointwise(functions.path, subject.K, {4: subject.q, 5: subject.parameters})
-        between, nodes = _Worst(subject), _Worst(subject)
-        nodes.look(subject.x.values, b.x_lower, b.x_upper, functions.labels("state"), subject.x.time)
-        if subject.u is not None:
-            nodes.look(subject.u.values, b.u_lower, b.u_upper, functions.labels("control"), subject.u.time)
-        for s in PLACES:
-            t, x, u = subject.times(s), subject.X(s), subject.U(s)
-            between.look(x, b.x_lower, b.x_upper, functions.labels("state"), t)
-            between.look(u, b.u_lower, b.u_upper, functions.labels("control"), t)
-            if functions.path.nnz_out(0):
-                values = path(t, x, subject.rhs(t, x, u)[0], u)[0]
-                worst.look(values, *b.constraints["path"], functions.constraint_labels("path"), t)
-        if between.size > 1e-6 and nodes.size < 0.01 * between.size:
+    if not subject.discrete:
+        _between(subject, worst)
+        if worst.size > 1e-6 and points.size < 0.01 * worst.size:
             subject.notes.append(
-                f"Bounds are exceeded between the points only (at the points by {nodes.size:.1e}): a polynomial "
-                "overshoots where a control jumps or a bound is met inside an interval; a finer mesh narrows it."
+                "Bounds or constraints are exceeded between the points: a polynomial overshoots where a "
+                "control jumps or a bound is met inside an interval; a finer mesh narrows it."
             )
-        worst.take(between)
-        worst.take(nodes)
-    for t, x, place, prescribed in zip(
-        (subject.t0, subject.t1),
-        subject.end_states(),
-        ("initial", "final"),
-        (b.initial, b.final),
-        strict=True,
-    ):
-        ends = np.where(np.isnan(prescribed), x, prescribed)
-        worst.look(
-            x[None], ends, ends, [f"{place} {label}" for label in functions.labels("state")], np.array([t])
+    worst.take(points)
+    if worst.size > 0:
+        subject.attained("bound_violation", worst.label, worst.time)
+        subject.attained("point_violation", points.label, points.time)
+    return worst.size, points.size
+
+
+def _at_points(subject: Subject, worst: _Worst) -> None:
+    """Look at all stored states and controls, and at path constraints where the control is stored."""
+    functions, b = subject.functions, subject.bounds
+    worst.look(subject.x.values, b.x_lower, b.x_upper, functions.labels("state"), subject.x.time)
+    t = subject.x.time
+    if subject.u is not None:
+        t = subject.u.time
+        worst.look(subject.u.values, b.u_lower, b.u_upper, functions.labels("control"), t)
+    elif subject.discrete:
+        t = t[:-1]
+    if functions.path.nnz_out(0):
+        x = subject.x(t)
+        u = subject.u.values if subject.u is not None else np.zeros((len(t), 0))
+        dx = evaluate(subject.running, t, x, u, subject.q, subject.parameters)[0] - (
+            x if subject.discrete else 0
         )
+        values = evaluate(functions.path, t, x, dx, u, subject.q, subject.parameters)[0]
+        worst.look(values, *b.constraints["path"], functions.constraint_labels("path"), t)
+
+
+def _between(subject: Subject, worst: _Worst) -> None:
+    """Look at bounds and path constraints at many places of all intervals."""
+    functions, b = subject.functions, subject.bounds
+    path = Pointwise(functions.path, subject.K, {4: subject.q, 5: subject.parameters})
+    for s in PLACES:
+        t, x, u = subject.times(s), subject.X(s), subject.U(s)
+        worst.look(x, b.x_lower, b.x_upper, functions.labels("state"), t)
+        worst.look(u, b.u_lower, b.u_upper, functions.labels("control"), t)
+        if functions.path.nnz_out(0):
+            values = path(t, x, subject.rhs(t, x, u)[0], u)[0]
+            worst.look(values, *b.constraints["path"], functions.constraint_labels("path"), t)
+
+
+def _at_ends(subject: Subject, worst: _Worst) -> None:
+    """Look at prescribed ends, constraints at the ends, unknown constants and a free final time."""
+    functions, b, horizon = subject.functions, subject.bounds, subject.problem.horizon
+    first, last = subject.end_states()
+    for place, t, x in (("initial", subject.t0, first), ("final", subject.t1, last)):
+        prescribed = b.initial if place == "initial" else b.final
+        ends, time = np.where(np.isnan(prescribed), x, prescribed), np.array([t])
+        worst.look(x[None], ends, ends, [f"{place} {label}" for label in functions.labels("state")], time)
         function = functions.initial if place == "initial" else functions.final
         if function.nnz_out(0):
             values = np.array(function(*subject.everything(t, x))).reshape(1, -1)
-            worst.look(values, *b.constraints[place], functions.constraint_labels(place), np.array([t]))
+            worst.look(values, *b.constraints[place], functions.constraint_labels(place), time)
     worst.look(subject.q[None], b.q_lower, b.q_upper, functions.labels("unknown"), np.array([subject.t0]))
-    horizon = subject.problem.horizon
     if isinstance(horizon, FreeTime):
-        end = np.array([subject.t1])
-        worst.look(end[None], np.array([horizon.lower]), np.array([horizon.upper]), ["the final time"], end)
-    if worst.size > 0:
-        subject.attained("bound_violation", worst.label, worst.time)
-    return worst.size
+        low, high, end = (np.array([v]) for v in (horizon.lower, horizon.upper, subject.t1))
+        worst.look(end[None], low, high, ["the final time"], end)
 
 
 class _Worst:

@@ -24,7 +24,7 @@ from ocnet.graph import (
     repeated_scalar,
     same,
     upwards,
-)  # fmt: skip
+)
 
 # Strength of the outermost operation. SIGN is a leading minus before something of at least HADAMARD.
 CHOICE, RELATION, SUM, SIGN, HADAMARD, PRODUCT, POWER, ATOM = range(8)
@@ -224,11 +224,14 @@ class _Writer:
         return self.raised(node, base, 2 * exponent)
 
     def on_constpow(self, node: ca.MX, base: ca.MX, exponent: ca.MX) -> Formula:
-        value = constant_values(exponent)
-        if np.all(value == value[0, 0]) and value[0, 0] == round(value[0, 0]) > 1:
-            base, inner = self.power(base)
-            return self.raised(node, base, inner * round(value[0, 0]))
-        return self.on_pow(node, base, exponent)
+        values = constant_values(exponent)
+        value = float(values[0, 0])
+        if np.any(values != value) or value != round(value) or abs(value) < 2:
+            return self.on_pow(node, base, exponent)
+        root, inner = self.power(base)
+        if value < 0:
+            return Formula("1").times(self.written_power(root, -inner * round(value)), "/")
+        return self.raised(node, root, inner * round(value))
 
     def on_pow(self, node: ca.MX, base: ca.MX, exponent: ca.MX) -> Formula:
         above = self.even(exponent)
@@ -240,7 +243,10 @@ class _Writer:
 
     def raised(self, node: ca.MX, base: ca.MX, exponent: int) -> Formula:
         self.powers[node.__hash__()] = base, exponent
-        entrywise = "∘" if min(node.shape) > 1 else ""
+        return self.written_power(base, exponent)
+
+    def written_power(self, base: ca.MX, exponent: int) -> Formula:
+        entrywise = "∘" if min(base.shape) > 1 else ""
         above = str(exponent).translate(_SUPERSCRIPT)
         return Formula(f"{self.even(base).at_least(ATOM)}{entrywise}{above}", POWER)
 
@@ -295,10 +301,6 @@ class _Writer:
 
     def on_bilin(self, node: ca.MX, matrix: ca.MX, left: ca.MX, right: ca.MX) -> Formula:
         return self.on_transpose(node, left).times(self.of(matrix)).times(self.of(right))
-
-    def on_rank1(self, node: ca.MX, start: ca.MX, factor: ca.MX, left: ca.MX, right: ca.MX) -> Formula:
-        product = self.of(factor).times(self.of(left)).times(self.on_transpose(node, right))
-        return product if is_zero(start) else self.even(start).plus(product)
 
     def on_kron(self, node: ca.MX, first: ca.MX, second: ca.MX) -> Formula:
         return Formula(f"{self.of(first).at_least(POWER)} ⊗ {self.of(second).at_least(POWER)}", HADAMARD)

@@ -90,6 +90,8 @@ class Functions:
     def function(self, name: str, outputs: Sequence[ca.MX]) -> ca.Function:
         """Turn expressions in the problem's own symbols into a function of (t, x, dx, u, q, p)."""
         problem = self.problem
+        if all(e.is_constant() for e in outputs):
+            return self._constant(name, outputs)
         t, x, dx, u, q, p = self.arguments()
         symbols: list[Any] = [problem.time]
         values: list[Any] = [t]
@@ -110,6 +112,13 @@ class Functions:
             return lowered.expand()
         except RuntimeError:  # a user's external function or interpolant: CasADi cannot expand it
             return lowered
+
+    def _constant(self, name: str, outputs: Sequence[ca.MX]) -> ca.Function:
+        sizes = (1, self.nx, self.nx, self.nu, self.nq, self.np)
+        names = ["t", "x", "dx", "u", "q", "p"]
+        inputs = [ca.SX.sym(n, size) for n, size in zip(names, sizes, strict=True)]
+        values = [ca.SX(ca.densify(e.to_DM())) for e in outputs]
+        return ca.Function(name, inputs, values, names, [f"{name}_{i}" for i in range(len(outputs))])
 
     def pack(self, values: dict[str, Any], kind: Kind) -> np.ndarray:
         """Flatten named arrays (…, *shape) of all variables of one kind into (…, n)."""

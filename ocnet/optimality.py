@@ -1,4 +1,4 @@
-"""Are the controls of a solution extremal? The Hamiltonian, and what the minimum principle demands of controls."""
+"""Are the controls of a solution extremal? The Hamiltonian, and what the minimum principle demands."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
 
-from ocnet.pointwise import Pieces, evaluate
+from ocnet.pieces import Pieces
+from ocnet.pointwise import evaluate
 from ocnet.subject import FAINT, Subject, arguments, dynamics_and_stage, touches
 
 MARGIN = 1e-4  # relative distance to a bound below which it counts as active
@@ -114,7 +115,7 @@ class Principle:
     def gap(
         self, t: np.ndarray, x: np.ndarray, u: np.ndarray, p: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the gain in H that other controls allow, and |H_u| of controls inside their bounds (points, nu).
+        """Return the gain in H that other controls allow, and |H_u| inside the bounds, both (points, nu).
 
         For each control: H_u·(u − v) at the best end v of its interval; or, where that is infinite or H is
         quadratic, the reduction by a parabola with the least eigenvalue of its block of H_uu as curvature.
@@ -142,7 +143,7 @@ class Principle:
         return (u > low + margin) & (u < high - margin)
 
     def curvature(self, t: np.ndarray, x: np.ndarray, u: np.ndarray, p: np.ndarray) -> np.ndarray:
-        """Return the least eigenvalue of each control's block of H_uu (points, nu); 0 where it is not taken."""
+        """Return the least eigenvalue of each control's block of H_uu (points, nu), or 0."""
         result = np.zeros(u.shape)
         if self.used_blocks:
             values = evaluate(self.second, t, x, u, p, *self.constants())[0]
@@ -161,7 +162,7 @@ class Principle:
         affordable = points * sum(len(b) ** 3 for b in self.blocks) <= BUDGET and not self.curved
         if not affordable and not self.curved and any(len(b) > 1 for b in self.blocks):
             s.notes.append(
-                "The gap makes no use of the curvature of H, which couples too many controls: it is a coarse bound."
+                "The gap makes no use of the curvature of H, which couples too many controls: a coarse bound."
             )
         return [b for b in self.blocks if len(b) == 1 or affordable or infinite[b].any()]
 
@@ -211,8 +212,9 @@ class Principle:
             if some.any():
                 found = np.linalg.eigvalsh(matrices[some])[:, 0]
                 if found.min() < least:
-                    least, point = float(found.min()), rows[np.flatnonzero(some)[int(np.argmin(found))]]
-                    self.subject.attained("legendre_clebsch", self._label(int(block[0])), t[point])
+                    least = float(found.min())
+                    point = int(rows[np.flatnonzero(some)[int(np.argmin(found))]])
+                    self.subject.attained("legendre_clebsch", self._label(int(block[0])), float(t[point]))
         return (float(least) if np.isfinite(least) else float("nan")), least_of_all
 
     def _label(self, i: int) -> str:
@@ -220,21 +222,21 @@ class Principle:
 
 
 def control_figures(principle: Principle) -> dict[str, float]:
-    """Return gap, discounted gap, stationarity and the Legendre-Clebsch eigenvalue, with notes on their worth."""
+    """Return gap, discounted gap, stationarity and Legendre-Clebsch eigenvalue; note what they are worth."""
     s, f = principle.subject, principle.subject.functions
     names = ("hamiltonian_gap", "cost_gap", "stationarity", "legendre_clebsch")
     if touches(f.path, 3, f.nu).any() or (touches(f.path, 2, f.nx).any() and f.nu):
         s.notes.append(
-            "A path constraint contains controls: the least H is not taken over a box, and the gap, the stationarity "
-            "and the Legendre-Clebsch condition do not apply."
+            "A path constraint contains controls: the least H is not taken over a box, and the gap, the "
+            "stationarity and the Legendre-Clebsch condition do not apply."
         )
         return dict.fromkeys(names, float("nan"))
     t, x, u, p = principle.points()
     clear = s.counts(t)
     if not clear.all():
         s.notes.append(
-            f"From t = {t[~clear].min():.4g} on the discount is below {FAINT:g}: gap, stationarity and costates there "
-            "count in the cost gap only."
+            f"From t = {t[~clear].min():.4g} on the discount is below {FAINT:g}: gap, stationarity and "
+            "costates there count in the cost gap only."
         )
     gap, slope, worst = _largest(principle, t[clear], x[clear], u[clear], p[clear])
     labels = f.labels("control")
@@ -242,13 +244,13 @@ def control_figures(principle: Principle) -> dict[str, float]:
     s.attained("stationarity", labels[slope[2]], t[clear][slope[1]])
     if np.isnan(gap):
         s.notes.append(
-            f"{labels[worst[1]]} has no bound on the side to which H falls, and H has no positive curvature in it: no "
-            "gap can be given; the stationarity says how flat H is."
+            f"{labels[worst[1]]} has no bound on the side to which H falls, and H has no positive "
+            "curvature in it: no gap can be given; the stationarity says how flat H is."
         )
     if not s.discrete and s.u is not None and s.u.count.min() == 1:
         s.notes.append(
-            "The controls are constant on each interval: the gap includes what this shape costs, and the stationarity "
-            "need not be small."
+            "The controls are constant on each interval: the gap includes what this shape costs, and the "
+            "stationarity need not be small."
         )
     figures = [gap, _discounted_gap(principle, t, x, u, p), slope[0]]
     least, least_of_all = principle.legendre_clebsch()

@@ -13,7 +13,7 @@ import numpy as np
 from ocnet.errors import ProblemError
 from ocnet.horizon import Discounted, Steps
 from ocnet.solution import Solution
-from ocnet.trajectory import Interpolant, Trajectory
+from ocnet.trajectory import Interpolant, Trajectory, split
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,6 +26,7 @@ GREY = "0.45"
 UNIT = "(dimensionless)"
 LEGEND_LINES = 10  # more curves than this are coloured by their index
 MOST_LINES = 400  # more curves than this are thinned out
+LONG_NAME = 6  # longer names of variables are left out of legends: the axis says them
 MOST_DOTS = 60  # more steps than this are drawn without dots
 POINTS = 600  # on a curve, at least
 
@@ -50,12 +51,14 @@ class Item:
         """What the axis is called, on two lines; one or two components that were picked are named."""
         picked = len(self.components) <= 2 and len(self.components) < np.prod(self.shape)
         name = ", ".join(self.label(i) for i in range(len(self.components))) if picked else self.name
-        return f"{'costate of' if self.kind == 'costate' else self.kind} {name}\n{UNIT}"
+        what = f"{'costate of' if self.kind == 'costate' else self.kind} {name}"
+        return f"{textwrap.fill(what, 26)}\n{UNIT}"
 
-    def label(self, i: int) -> str:
-        """Name of the i-th component that is drawn, such as ``W[0, 1]``."""
+    def label(self, i: int, *, short: bool = False) -> str:
+        """Name of the i-th component that is drawn, such as ``W[0, 1]``; a long name may be left out."""
         index = ", ".join(str(k) for k in np.unravel_index(self.components[i], self.shape))
-        return self.name if self.shape == (1,) else f"{self.name}[{index}]"
+        name = "" if short and len(self.name) > LONG_NAME else self.name
+        return self.name if self.shape == (1,) else f"{name}[{index}]"
 
     def thinned(self) -> Item:
         """Return an item of at most MOST_LINES components, evenly chosen."""
@@ -105,6 +108,11 @@ def arranged(found: Sequence[Item]) -> list[list[Item]]:
     return [column for column in columns if column]
 
 
+def interpolant(trajectory: Any, item: Item) -> Interpolant:
+    """Return what an item is part of."""
+    return {"state": trajectory.x, "control": trajectory.u}.get(item.kind) or trajectory.p
+
+
 def curve_times(f: Interpolant) -> np.ndarray:
     """Return times that show each polynomial on its whole interval, with both limits at the breaks."""
     if f.discrete:
@@ -116,23 +124,24 @@ def curve_times(f: Interpolant) -> np.ndarray:
     return t.ravel()
 
 
-def chunks(t: np.ndarray, width: int) -> list[np.ndarray]:
-    """Split times so that arrays of (times, width) stay below some thirty megabytes."""
-    return np.array_split(t, min(len(t), 1 + len(t) * width // 4_000_000))
-
-
 def values(trajectory: Trajectory, item: Item, t: np.ndarray) -> np.ndarray:
     """Evaluate the components of an item at t (T,) -> (T, components)."""
-    evaluate, width, chosen = getattr(trajectory, item.kind), int(np.prod(item.shape)), list(item.components)
-    parts = [evaluate(item.name, part).reshape(len(part), width)[:, chosen] for part in chunks(t, width)]
-    return np.concatenate(parts)
+    if len(item.components) > MOST_LINES:  # a large matrix at a few times
+        return getattr(trajectory, item.kind)(item.name, t).reshape(len(t), -1)[:, list(item.components)]
+    layout = trajectory.control_layout if item.kind == "control" else trajectory.state_layout
+    numbers = split(np.arange(sum(int(np.prod(shape)) for _, shape in layout)), layout)[item.name]
+    columns = numbers.reshape(-1)[list(item.components)]
+    return interpolant(trajectory, item).components(columns)(t)
 
 
 def curves(trajectory: Trajectory, item: Item) -> tuple[np.ndarray, np.ndarray]:
     """Evaluate an item where its curves are drawn: times (T,) and values (T, components)."""
-    f = trajectory.u if item.kind == "control" and trajectory.u is not None else trajectory.x
-    t = curve_times(f)
-    return t, values(trajectory, item, t)
+    t = curve_times(interpolant(trajectory, item))
+    found = values(trajectory, item, t)
+    twice = np.flatnonzero(np.diff(t) <= 2 * np.spacing(np.abs(t[1:])))  # the two limits at a break
+    jump = np.abs(found[twice + 1] - found[twice]).max(axis=1) > 1e-9 * np.abs(found).max()
+    once = np.delete(np.arange(len(t)), twice[~jump])
+    return t[once], found[once]
 
 
 def resting_time(trajectory: Trajectory) -> float:
@@ -140,7 +149,7 @@ def resting_time(trajectory: Trajectory) -> float:
     horizon = trajectory.problem.horizon if isinstance(trajectory, Solution) and trajectory.problem else None
     t = curve_times(trajectory.x)
     if isinstance(horizon, Discounted) or (isinstance(horizon, Steps) and horizon.n is None):
-        away = np.abs(trajectory.x(t) - trajectory.x.values[-1]).max(axis=1)
+        away = np.abs(trajectory.x(t) - trajectory.x(t[-1])).max(axis=1)
         moving = np.flatnonzero(away[:-1] > 0.005 * away.max())
         return min(1.5 * t[moving[-1] + 1], t[-1]) if len(moving) else t[-1]
     return t[-1]
@@ -153,7 +162,8 @@ def telling_times(trajectory: Trajectory, item: Item, number: int) -> np.ndarray
     steps = np.linalg.norm(np.diff(np.nan_to_num(found[: len(t)]), axis=0), axis=1)
     moved = np.append(0.0, np.cumsum(steps))
     progress = moved / (moved[-1] or 1.0) + (t - t[0]) / (t[-1] - t[0] or 1.0)
-    return np.interp(np.linspace(0.0, progress[-1], number), progress, t)
+    times = np.interp(np.linspace(0.0, progress[-1], number), progress, t)
+    return np.rint(times) if trajectory.discrete else times
 
 
 # ---------------------------------------------------------------------- how it is drawn
@@ -248,12 +258,12 @@ def draw(axes: Axes, solution: Trajectory, item: Item) -> None:
     colours: list[Any] = [GREY] * count
     if count <= LEGEND_LINES:
         colours = [COLOURS[i % len(COLOURS)] for i in range(count)]
-        for i in range(count):
-            look = {"color": colours[i], "linestyle": DASHES[2 * (i // len(COLOURS))], "label": item.label(i)}
-            axes.plot(t, found[:, i], linewidth=1.4, **look, **steps(solution, t))
+        for i, colour in enumerate(colours):
+            look = {"color": colour, "linestyle": DASHES[2 * (i // len(COLOURS))], "linewidth": 1.4}
+            axes.plot(t, found[:, i], label=item.label(i, short=True), **look, **steps(solution, t))
         if count > 1:
             room = axes.get_window_extent().width / axes.figure.dpi  # inches, nearly
-            most = min(count, 5, max(1, int(room / (0.4 + 0.06 * len(item.label(count - 1))))))
+            most = max(1, int(room / (0.4 + 0.06 * len(item.label(count - 1, short=True)))))
             axes.legend(
                 loc="lower left",
                 bbox_to_anchor=(0.0, 1.0),
@@ -283,12 +293,13 @@ def shade(axes: Axes, t: np.ndarray, found: np.ndarray, item: Item, total: int, 
     segments = np.stack([np.broadcast_to(t, (count, len(t))), found.T], axis=2)
     dark = np.linspace(0.0, 0.93, 256)  # the yellow at the end is too pale for a line
     colours = ListedColormap(colormaps["viridis"](dark))
-    lines = LineCollection(list(segments), array=np.arange(count), cmap=colours, linewidths=0.7)
+    look: dict[str, Any] = {"cmap": colours, "linewidths": 0.7, "joinstyle": "round"}  # no spikes at jumps
+    lines = LineCollection(list(segments), array=np.arange(count), **look)
     axes.add_collection(lines)
     axes.autoscale_view()
     bar = colour_bar(axes.figure, lines, axes, "" if count == total else f"{count} of {total} components")
     ticks = np.linspace(0, count - 1, 5).round().astype(int)
-    bar.set_ticks(ticks, labels=[item.label(i) for i in ticks])
+    bar.set_ticks(ticks, labels=[item.label(i, short=True) for i in ticks])
 
 
 def colour_bar(figure: Any, source: Any, axes: Any, label: str, aspect: float = 20.0) -> Any:

@@ -208,7 +208,7 @@ def hamiltonian(solution: Solution, *, figsize: Size = None) -> Figure:
     between = _hamiltonian(solution, problem, dense)
     rows = {f"Hamiltonian H\n{UNIT}": (at_nodes, between)}
     if _conserves(problem):
-        middle = float(np.nanmedian(at_nodes))
+        middle = float(np.median(at_nodes[np.isfinite(at_nodes)])) if np.isfinite(at_nodes).any() else 0.0
         floor = np.finfo(float).eps * max(1.0, abs(middle))  # a logarithm cannot show zero
         dots, line = np.abs(at_nodes - middle), np.abs(between - middle)
         rows[f"|H − median|\n{UNIT}"] = (np.where(dots > floor, dots, np.nan), np.maximum(line, floor))
@@ -312,8 +312,9 @@ def phase(solution: Trajectory, x: str, y: str, *, field: bool = False, figsize:
         _draw_field(axes, solution, pair, path)
     width, marker = (0.8, ".") if solution.discrete else (1.6, "")
     axes.plot(*path, color=COLOURS[0], linewidth=width, marker=marker, zorder=3)
-    (start,) = axes.plot(path[0][0], path[1][0], "o", color=COLOURS[1], markerfacecolor="white", zorder=4)
-    (end,) = axes.plot(path[0][-1], path[1][-1], "s", color=COLOURS[1], zorder=4)
+    look: dict[str, Any] = {"color": COLOURS[1], "linestyle": "none", "zorder": 4}
+    (start,) = axes.plot(*(a[:1] for a in path), marker="o", markersize=9, markerfacecolor="white", **look)
+    (end,) = axes.plot(*(a[-1:] for a in path), marker="s", markersize=5, **look)
     panels.legend_below(figure, [start, end], ["start", "end"], most=2)
     return figure
 
@@ -339,7 +340,8 @@ def _at(function: ca.Function, result: Any, t: Any, x: Any, dx: Any, u: Any) -> 
 def _hamiltonian(solution: Any, problem: Problem, times: np.ndarray, controls: Any = None) -> np.ndarray:
     """Evaluate ℓ + p·f at times (T,); `controls` (T, nu) where intervals meet and differ in them."""
     functions, found, start = problem.functions, [], 0
-    for t in panels.chunks(times, functions.nx + functions.nu):
+    parts = 1 + len(times) * (functions.nx + functions.nu) // 4_000_000  # of some thirty megabytes
+    for t in np.array_split(times, min(parts, len(times))):
         x, u = solution.x(t), solution.u(t) if solution.u else np.zeros((len(t), 0))
         u = u if controls is None else controls[start : start + len(t)]
         start += len(t)
@@ -354,8 +356,8 @@ def _conserves(problem: Problem) -> bool:
     """Whether theory says that H is constant."""
     if isinstance(problem.horizon, Steps) or problem.samples or rate(problem.horizon):
         return False
-    expressions = [v.dynamics for v in problem.of_kind("state")] + [c.expression for c in problem.constraints]
-    expressions.append(problem.stage)
+    expressions = [problem.stage, *(v.dynamics for v in problem.of_kind("state"))]
+    expressions += [c.expression for c in problem.constraints if c.at == "path"]
     return not any(ca.depends_on(e, problem.time) for e in expressions if e is not None)
 
 
@@ -366,6 +368,8 @@ def _draw_field(axes: Axes, solution: Any, pair: Sequence[Item], path: Sequence[
         raise ProblemError(
             f"plot.phase: a field needs two states; got {[f'{item.kind} {item.name}' for item in pair]}."
         )
+    if not all(np.isfinite(along).any() for along in path):
+        raise ProblemError("plot.phase: a field is drawn around the path, which has no finite values.")
     bounds = functions.bounds(solution.result.parameters)
     control = np.clip(np.zeros(functions.nu), bounds.u_lower, bounds.u_upper)
     numbers = functions.unpack(np.arange(functions.nx), "state")

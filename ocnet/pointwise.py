@@ -1,13 +1,9 @@
-"""CasADi functions and interpolants at many points at once, on numpy arrays whose axis 0 is the point."""
+"""CasADi functions at many points at once, on numpy arrays whose axis 0 is the point."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 import casadi as ca
 import numpy as np
-
-from ocnet.trajectory import Interpolant
 
 LARGEST = 4_000_000  # numbers that one mapped call may hold; more points are treated in portions
 
@@ -39,10 +35,10 @@ class Pointwise:
         self._free = [i for i in range(len(sizes)) if i not in fixed]
         for i, array in enumerate(self._inputs):
             if array.size:
-                self._buffer.set_arg(i, memoryview(array.reshape(-1)))
+                self._buffer.set_arg(i, array.reshape(-1).data)  # pyright: ignore[reportCallIssue]
         for i, array in enumerate(self._outputs):
             if array.size:
-                self._buffer.set_res(i, memoryview(array.reshape(-1)))
+                self._buffer.set_res(i, array.reshape(-1).data)  # pyright: ignore[reportCallIssue]
 
     def __call__(self, *arguments: np.ndarray | float) -> list[np.ndarray]:
         """Evaluate.
@@ -85,65 +81,3 @@ def evaluate(function: ca.Function, *arguments: np.ndarray) -> list[np.ndarray]:
         for result, part in zip(results, mapped(*here), strict=True):
             result[rows] = part
     return results
-
-
-class Pieces:
-    """An interpolant seen from the intervals of a mesh: its values at one relative place in all of them.
-
-    Parameters
-    ----------
-    interpolant : Interpolant
-        Polynomials, or a sequence (constant from each of its times to the next).
-    breaks : ndarray (K + 1,)
-        Ends of the intervals; none of them has an end of the interpolant's own intervals inside.
-    """
-
-    def __init__(self, interpolant: Interpolant, breaks: np.ndarray) -> None:
-        middle = (breaks[:-1] + breaks[1:]) / 2
-        inner = interpolant.breaks[1:-1]
-        owner = np.searchsorted(inner, middle, side="right")
-        count = interpolant.count[owner]
-        self.shape = (len(middle), interpolant.values.shape[1])
-        self._groups: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-        for m in np.unique(count):
-            rows = np.flatnonzero(count == m)
-            nodes = interpolant.first[owner[rows], None] + np.arange(m)
-            places = (interpolant.time[nodes] - breaks[rows, None]) / np.diff(breaks)[rows, None]
-            apart = places[:, :, None] - places[:, None, :] + np.eye(m)
-            self._groups.append((rows, places, interpolant.values[nodes] / apart.prod(axis=2)[:, :, None]))
-
-    def __call__(self, s: float) -> np.ndarray:
-        """Return the values (K, n) at the relative place s in [0, 1] of every interval."""
-        if len(self._groups) == 1:
-            return np.matmul(_others(s - self._groups[0][1])[:, None, :], self._groups[0][2])[:, 0]
-        result = np.empty(self.shape)
-        for rows, places, scaled in self._groups:
-            result[rows] = np.matmul(_others(s - places)[:, None, :], scaled)[:, 0]
-        return result
-
-    def one(self, k: int) -> Callable[[float], np.ndarray]:
-        """Return interval k as a function s -> (n,)."""
-        rows, places, scaled = next(group for group in self._groups if k in group[0])
-        row = int(np.flatnonzero(rows == k)[0])
-        nodes, table = places[row : row + 1], scaled[row]
-        return lambda s: _others(s - nodes)[0] @ table
-
-
-def _others(gaps: np.ndarray) -> np.ndarray:
-    """Products (r, m) of all entries but one of each row of (r, m)."""
-    ones = np.ones((len(gaps), 1))
-    before = np.cumprod(np.hstack([ones, gaps[:, :-1]]), axis=1)
-    after = np.cumprod(np.hstack([ones, gaps[:, :0:-1]]), axis=1)[:, ::-1]
-    return before * after
-
-
-def joint_breaks(pieces: Sequence[np.ndarray], start: float, end: float) -> np.ndarray:
-    """Return the ends of intervals inside which none of several meshes has a break.
-
-    Breaks that differ by rounding are merged; the first and the last are `start` and `end`.
-    """
-    slack = 1e-12 * max(abs(start), abs(end), end - start)
-    inner = np.sort(np.concatenate([np.zeros(0), *pieces]))
-    inner = inner[(inner > start + slack) & (inner < end - slack)]
-    keep = np.diff(inner, prepend=start) > slack
-    return np.concatenate([[start], inner[keep], [end]])

@@ -103,7 +103,7 @@ class _Statement:
             if v.derivative is not None and self.discrete:
                 names[v.derivative.__hash__()] = Formula(f"{v.name}(k+1) − {v.name}(k)", SUM)
             elif v.derivative is not None:
-                names[v.derivative.__hash__()] = Formula(f"d{v.name}/dt", PRODUCT)
+                names[v.derivative.__hash__()] = Formula(_rate_of(v.name), PRODUCT)
         return names
 
     # ------------------------------------------------------------------ sections
@@ -162,7 +162,7 @@ class _Statement:
     def dynamics(self) -> list[str]:
         lines: list[str] = []
         for v in self.problem.of_kind("state"):
-            head = f"{v.name}(k+1)" if self.discrete else f"d{v.name}/dt"
+            head = f"{v.name}(k+1)" if self.discrete else _rate_of(v.name)
             if v.dynamics is None:
                 lines.append(f"{head} is not stated")
             else:
@@ -222,6 +222,10 @@ class _Statement:
 
     def data(self, value: Any) -> str:
         return _array(value) if isinstance(value, np.ndarray) else expression_formula(value).text
+
+
+def _rate_of(name: str) -> str:
+    return f"d{name}/dt" if name.isidentifier() else f"d({name})/dt"
 
 
 def _array(values: np.ndarray) -> str:

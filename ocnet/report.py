@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from ocnet.solution import Solution
 
 WIDTH = 110
-_RELATIVE_TO = {"mesh": "of the states, relative to 1 + |x|"}
+_RELATIVE_TO = {"mesh": "of the states, relative to 1 + |x|", "cost": "of the cost by the mesh, relative"}
 _CHECKS = {
     "resimulation_error": "states over each interval",
     "path_error": "states over the whole path",
-    "bound_violation": "bounds and constraints",
+    "point_violation": "bounds and constraints",
+    "bound_violation": "the same between points",
     "cost_error": "cost",
     "hamiltonian_gap": "Hamiltonian gap",
     "cost_gap": "cost gap",
@@ -55,9 +56,12 @@ def solution_text(solution: Solution) -> str:
 
 
 def relative_error(solution: Solution) -> float:
-    """Return the estimated relative error of the cost: the sum of the finite estimates; NaN if there is none."""
-    known = [abs(e) for e in solution.errors.values() if e is not None and np.isfinite(e)]
-    return float(sum(known)) if known else float("nan")
+    """Return the estimated relative error of the cost: the sum of the estimates; NaN if there is none."""
+    own = "cost" in solution.errors  # an estimate of the cost itself takes the place of that of the states
+    known = [
+        abs(e) for source, e in solution.errors.items() if np.isfinite(e) and not (own and source == "mesh")
+    ]
+    return max(float(sum(known)), 1e-15) if known else float("nan")
 
 
 def digits(value: float, error: float) -> str:
@@ -77,7 +81,7 @@ def digits(value: float, error: float) -> str:
 
 
 def _status(solution: Solution) -> str:
-    """A success is a local optimum; anything else says what it is, and what the solver said."""
+    """Return how it ended: a success is a local optimum, anything else says what it is."""
     status, message = solution.status.value, str(solution.message)
     said = message if message.startswith(("local optimum", "no optimum")) else f"{status} ({message})"
     if not solution.success:
@@ -93,7 +97,7 @@ def _status(solution: Solution) -> str:
 def _cost(solution: Solution) -> str:
     error = relative_error(solution)
     text = digits(solution.cost, error)
-    if np.isfinite(error):
+    if np.isfinite(error) and solution.success:
         text += f" ± {abs(error * solution.cost):.0e}, by the estimates below"
     reference = getattr(solution.problem, "reference", None)
     if reference is not None:
@@ -144,7 +148,12 @@ def _effort(stats: dict[str, Any]) -> str:
 def _checked(solution: Solution) -> list[tuple[str, str]]:
     certificate = getattr(solution, "_certificate", None)
     if certificate is None:
-        return [("checked", "not yet: print(solution.certificate) integrates and checks the solution independently")]
+        return [
+            (
+                "checked",
+                "not yet: print(solution.certificate) integrates and checks the solution independently",
+            )
+        ]
     rows: list[tuple[str, str]] = []
     for name, label in _CHECKS.items():
         value = getattr(certificate, name, None)
@@ -152,5 +161,5 @@ def _checked(solution: Solution) -> list[tuple[str, str]]:
             rows.append(("", f"{label:<26} {'no figure' if np.isnan(value) else f'{value:.1e}'}"))
     notes = len(certificate.notes)
     if notes:
-        rows.append(("", f"and {notes} notes: print(solution.certificate)"))
+        rows.append(("", f"and {notes} note{'s' if notes > 1 else ''}: print(solution.certificate)"))
     return [("checked", rows[0][1]), *rows[1:]] if rows else []

@@ -10,7 +10,7 @@ import numpy as np
 
 from ocnet.errors import DataError, ProblemError, ShapeError
 from ocnet.functions import Functions
-from ocnet.pointwise import Pieces
+from ocnet.pieces import Pieces
 from ocnet.problem import Variable
 from ocnet.symbols import as_data
 from ocnet.trajectory import Interpolant, Trajectory
@@ -52,8 +52,8 @@ def read_schedule(
         return _from_trajectory(schedule, functions, discrete, where)
     if not isinstance(schedule, Mapping):
         raise ProblemError(
-            f"{where}: schedule is of type {type(schedule).__name__}; expected a Trajectory, a Solution or a mapping "
-            "from the names of the controls."
+            f"{where}: schedule is of type {type(schedule).__name__}; expected a Trajectory, a Solution or "
+            "a mapping from the names of the controls."
         )
     names = [v.name for v in functions.controls]
     missing, foreign = [n for n in names if n not in schedule], [n for n in schedule if n not in names]
@@ -117,7 +117,7 @@ def _from_trajectory(schedule: Trajectory, functions: Functions, discrete: bool,
     sizes = [int(np.prod(shape)) for shape in found.values()]
     starts = dict(zip(found, np.cumsum([0, *sizes]), strict=False))
     columns = np.concatenate([starts[v.name] + np.arange(v.size) for v in functions.controls])
-    u = schedule.u.map(lambda values: values[:, columns])
+    u = schedule.u.components(columns)
     if discrete:
         return Schedule(u.time[0], u.time[-1] + 1, np.zeros(0), lambda a, b: u)
     return Schedule(u.breaks[0], u.breaks[-1], u.breaks, lambda a, b: _polynomial(u, a, b))
@@ -156,9 +156,8 @@ def _samples(times: Any, values: Any, variable: Variable, discrete: bool, where:
     if len(time) < 2 or not np.isfinite(time).all() or not np.all(np.diff(time) > 0):
         raise DataError(f"{where}: times have to be at least two, finite and increasing; got {time!r:.80}.")
     if not np.isfinite(value).all():
-        raise DataError(
-            f"{where}: values are not finite at time {time[~np.isfinite(value.reshape(len(time), -1)).all(1)][0]}."
-        )
+        bad = time[~np.isfinite(value.reshape(len(time), -1)).all(axis=1)][0]
+        raise DataError(f"{where}: the values at time {bad} are not finite.")
     flat = value.reshape(len(time), -1)
     line = Interpolant(time, flat, time, np.arange(len(time) - 1), np.full(len(time) - 1, 2))
     if discrete:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any, Literal
 
 import casadi as ca
@@ -12,7 +13,8 @@ from scipy.integrate import OdeSolution, solve_ivp
 from ocnet.errors import OptionError, ProblemError, ShapeError, SimulationError
 from ocnet.functions import Functions
 from ocnet.horizon import Finite, Steps
-from ocnet.pointwise import Pointwise, joint_breaks
+from ocnet.pieces import joint_breaks
+from ocnet.pointwise import Pointwise
 from ocnet.problem import Problem, Variable
 from ocnet.schedule import Piece, Schedule, control_vector, read_schedule
 from ocnet.symbols import as_data
@@ -50,16 +52,16 @@ def simulate(
         Whose dynamics hold; it needs no cost.
     schedule : Trajectory, Solution or mapping, optional
         The controls as functions of time. Of a trajectory, the controls that have the names and shapes of the
-        problem's. In a mapping, for each control by name: an array of its shape (constant), a function of time
-        that returns one, or a pair (times (M,), values (M, *shape)) between which it is linear.
+        problem's. In a mapping, for each control by name: an array of its shape (constant), a function of
+        time that returns one, or a pair (times (M,), values (M, *shape)) between which it is linear.
     policy : callable, optional
-        (t, x) -> controls, with x (nx,) all states flattened in the order of their statement; returns the flat
-        controls (nu,), or arrays by name, or an array of the shape of the only control.
+        (t, x) -> controls, with x (nx,) all states flattened in the order of their statement; returns the
+        flat controls (nu,), or arrays by name, or an array of the shape of the only control.
     initial : array_like or mapping
         The first state: an array of its shape if the problem has one state, otherwise arrays by name.
     tf : float, optional
-        When to stop; the number of steps for Steps. Left out, it is where the problem's horizon or the schedule
-        ends, whichever is first; required if neither has an end.
+        When to stop; the number of steps for Steps. Left out, it is where the problem's horizon or the
+        schedule ends, whichever is first; required if neither has an end.
     parameters : mapping, optional
         Values by name, in place of the problem's own.
     unknowns : mapping, optional
@@ -73,9 +75,9 @@ def simulate(
     Returns
     -------
     Trajectory
-        States and controls; on each step of the integrator a polynomial through 8 points (4 for Radau), which is
-        the integrator's own continuous extension. Where the schedule may jump the integrator starts afresh, and
-        `control_time` holds the moment twice. The units are the problem's own.
+        States and controls; on each step of the integrator a polynomial through 8 points (4 for Radau), which
+        is the integrator's own continuous extension. Where the schedule may jump the integrator starts
+        afresh, and `control_time` holds the moment twice. The units are the problem's own.
 
     Raises
     ------
@@ -90,11 +92,10 @@ def simulate(
     Examples
     --------
     >>> import ocnet as oc
-    >>> from ocnet.simulate import simulate
     >>> problem = oc.Problem("decay", horizon=oc.Finite(1.0))
     >>> x = problem.state("x")
     >>> problem.dynamics(x, -x)
-    >>> float(simulate(problem, initial=1.0).state("x", 1.0)[0])
+    >>> float(oc.simulate(problem, initial=1.0).state("x", 1.0)[0])
     0.36787944...
     """
     functions = problem.functions
@@ -139,7 +140,7 @@ class _Run:
         self.trouble: tuple[float, str] | None = None
 
     def control(self, t: float, x: np.ndarray, piece: Piece | None) -> np.ndarray:
-        """The control at a moment: from the schedule's piece, from the policy, or none."""
+        """Return the control at a moment: from the schedule's piece, from the policy, or none."""
         if piece is not None:
             return piece(t)
         if self.policy is None:
@@ -153,7 +154,7 @@ class _Run:
         return u
 
     def rate(self, t: float, x: np.ndarray, piece: Piece | None) -> np.ndarray:
-        """The right-hand side; remembers where it was last not finite."""
+        """Return the right-hand side; remember where it was last not finite."""
         value = self.f(t, x, self.control(t, x, piece))[0][0].copy()
         if not np.isfinite(value).all():
             i = int(np.flatnonzero(~np.isfinite(value))[0])
@@ -161,7 +162,7 @@ class _Run:
         return value
 
     def repeat(self, plan: Schedule | None, x0: np.ndarray, steps: int) -> tuple[Interpolant, Interpolant]:
-        """The exact recursion over a number of steps."""
+        """Repeat the exact recursion over a number of steps."""
         x, u = np.empty((steps + 1, len(x0))), np.empty((steps, self.functions.nu))
         x[0] = x0
         piece = plan.piece(0.0, float(steps)) if plan is not None else None
@@ -193,7 +194,7 @@ class _Run:
         options: dict[str, Any] = {"method": integrator, "rtol": rtol, "atol": atol, "dense_output": True}
         record = _Record(len(x0), self.functions.nu, _NODES[integrator])
         x = x0
-        for a, b in zip(breaks[:-1], breaks[1:], strict=True):
+        for a, b in pairwise(breaks.tolist()):
             piece = plan.piece(a, b) if plan is not None else None
             if integrator != "DOP853" and self.policy is None:
                 options["jac"] = self.jacobian(piece)
@@ -227,8 +228,8 @@ class _Run:
             reason = f"{self.trouble[1]} at t = {self.trouble[0]:.6g}, and {reason}"
         said = f" The integrator says: {message}" if message else ""
         raise SimulationError(
-            f"{self.where}: stopped at t = {t:.6g} before tf = {t1:.6g}: {reason}.{said} Check the dynamics and the "
-            "controls there; for stiff dynamics try integrator='Radau'."
+            f"{self.where}: stopped at t = {t:.6g} before tf = {t1:.6g}: {reason}.{said} Check the "
+            "dynamics and the controls there; for stiff dynamics try integrator='Radau'."
         )
 
 

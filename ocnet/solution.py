@@ -54,7 +54,7 @@ class Solution(Trajectory):
             functions = problem.functions
             names = {
                 "name": problem.name,
-                "text": str(problem),
+                "text": lambda: str(problem),
                 "states": [(v.name, v.shape) for v in functions.states],
                 "controls": [(v.name, v.shape) for v in functions.controls],
                 "unknowns": [(v.name, v.shape) for v in functions.unknowns],

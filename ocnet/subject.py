@@ -14,7 +14,8 @@ from scipy.sparse import csc_matrix
 
 from ocnet.functions import Functions
 from ocnet.horizon import Steps, rate
-from ocnet.pointwise import Pieces, Pointwise, evaluate, joint_breaks
+from ocnet.pieces import Pieces, joint_breaks
+from ocnet.pointwise import Pointwise, evaluate
 from ocnet.problem import Problem
 from ocnet.trajectory import Interpolant
 
@@ -84,7 +85,7 @@ class Subject:
         """Whether explicit integration over the intervals would be slow."""
         if self.jacobian.nnz_out(0) * self.K > 20_000_000:
             return False
-        rows = np.array(self.jacobian.sparsity_out(0).row())
+        rows = np.array(self.jacobian.sparsity_out(0).row(), dtype=int)
         largest = np.zeros((self.K, self.functions.nx))
         for s in (0.0, 0.5, 1.0):
             values = evaluate(self.jacobian, self.times(s), self.X(s), self.U(s), self.q, self.parameters)[0]
@@ -94,9 +95,9 @@ class Subject:
         return bool((self.h[:, None] * largest).max(initial=0.0) > STIFF)
 
     def block_jacobian(self, s: float, x: np.ndarray, transposed: bool = False) -> csc_matrix:
-        """Return ∂f/∂x of all intervals as one block-diagonal matrix, each block times its interval's length."""
+        """Return ∂f/∂x of all intervals, each times its length, as one block-diagonal matrix."""
         sparsity, nx = self.jacobian.sparsity_out(0), self.functions.nx
-        row, column = np.array(sparsity.row()), np.array(sparsity.get_col())
+        row, column = np.array(sparsity.row(), dtype=int), np.array(sparsity.get_col(), dtype=int)
         if transposed:
             row, column = column, row
         values = evaluate(self.jacobian, self.times(s), x, self.U(s), self.q, self.parameters)[0]
@@ -164,7 +165,7 @@ def integrate_all(
     places: np.ndarray,
     jacobian: Callable[[float, np.ndarray], csc_matrix],
 ) -> np.ndarray | None:
-    """Integrate all intervals side by side over s in [0, 1] from (K, n) -> (len(places), K, n); None if it fails."""
+    """Integrate all intervals side by side from (K, n) -> (len(places), K, n); None if it fails."""
     shape = start.shape
     options: dict[str, Any] = {"method": "DOP853"}
     if subject.stiff:

@@ -26,7 +26,7 @@ _UFUNCS: dict[Any, tuple[str, Callable[..., Any]]] = {
         (np.less_equal, "le"), (np.greater, "gt"), (np.greater_equal, "ge"), (np.equal, "eq"),
         (np.not_equal, "ne"),
     )
-} | {np.square: ("pow", lambda a: a**2), np.absolute: ("abs", operator.abs)}  # fmt: skip
+} | {np.square: ("pow", lambda a: a**2), np.absolute: ("abs", ca.fabs)}  # fmt: skip
 _ELEMENTWISE = {
     name: getattr(ca, name)
     for name in (
@@ -187,8 +187,8 @@ for _name in _OPERATORS:
     setattr(Expression, f"__{_name}__", _closed(_name, getattr(ca.MX, f"__{_name}__")))
 for _name in ("add", "sub", "mul", "truediv", "pow", "matmul"):
     setattr(Expression, f"__r{_name}__", _closed(_name, getattr(ca.MX, f"__r{_name}__"), swapped=True))
-for _name in ("neg", "abs"):
-    setattr(Expression, f"__{_name}__", _closed(_name, getattr(ca.MX, f"__{_name}__")))
+Expression.__neg__ = _closed("neg", ca.MX.__neg__)
+Expression.__abs__ = _closed("abs", ca.fabs)
 Expression.T = property(lambda self: Expression(ca.MX.T.fget(self)))  # type: ignore[attr-defined]
 
 

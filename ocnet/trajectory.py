@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,8 @@ class Interpolant:
         Ends of the intervals; outside them the function is not defined.
     first, count : ndarray of int (K,)
         Interval k is interpolated through ``time[first[k] : first[k] + count[k]]``.
+    limits : (ndarray (n,), ndarray (n,)), optional
+        Bounds to which the values are cut between the nodes, where polynomials overshoot.
     discrete : bool
         True for sequences (Steps): the value at a time is that of the last node not after it.
     """
@@ -43,6 +45,7 @@ class Interpolant:
     first: np.ndarray
     count: np.ndarray
     discrete: bool = False
+    limits: tuple[np.ndarray, np.ndarray] | None = None
 
     @classmethod
     def sequence(cls, time: np.ndarray, values: np.ndarray) -> Interpolant:
@@ -87,11 +90,18 @@ class Interpolant:
             nodes = self.first[interval[rows], None] + np.arange(m)
             weights = lagrange(self.time[nodes], flat[rows], derivative)
             result[rows] = np.einsum("ij,ijk->ik", weights, self.values[nodes])
+        if self.limits is not None and not derivative:
+            result = np.clip(result, *self.limits)
         return result.reshape(*moments.shape, -1)
 
-    def map(self, function: Any) -> Interpolant:
-        """Return the interpolant through function(values)."""
-        return Interpolant(self.time, function(self.values), self.breaks, self.first, self.count, self.discrete)
+    def map(self, function: Callable[[np.ndarray], np.ndarray]) -> Interpolant:
+        """Return the interpolant through function(values), (M, n) -> (M, any number); it is not cut to bounds."""
+        return replace(self, values=function(self.values), limits=None)
+
+    def components(self, which: Any) -> Interpolant:
+        """Return the interpolant of some components, chosen by an index array or a slice."""
+        limits = None if self.limits is None else (self.limits[0][which], self.limits[1][which])
+        return replace(self, values=self.values[:, which], limits=limits)
 
 
 def lagrange(nodes: np.ndarray, t: np.ndarray, derivative: bool = False) -> np.ndarray:
@@ -130,7 +140,7 @@ class Trajectory:
     Parameters
     ----------
     problem_name, problem_text : str
-        What the trajectory belongs to.
+        What the trajectory belongs to; the text may be a function that gives it when it is asked for.
     x, u : Interpolant
         States (flat) and controls (flat); `u` is None where there are no controls.
     state_layout, control_layout : sequence of (name, shape)
@@ -149,15 +159,20 @@ class Trajectory:
     def __init__(
         self,
         problem_name: str,
-        problem_text: str,
+        problem_text: str | Callable[[], str],
         x: Interpolant,
         u: Interpolant | None,
         state_layout: Layout,
         control_layout: Layout,
     ) -> None:
-        self.problem_name, self.problem_text = problem_name, problem_text
+        self.problem_name, self._text = problem_name, problem_text
         self.x, self.u = x, u
         self.state_layout, self.control_layout = list(state_layout), list(control_layout)
+
+    @property
+    def problem_text(self) -> str:
+        """The problem in mathematics."""
+        return self._text if isinstance(self._text, str) else self._text()
 
     @property
     def time(self) -> np.ndarray:
@@ -220,6 +235,9 @@ class Trajectory:
         for name, values in split(f.values, layout).items():
             dims = (axis, *(f"{name}_{i}" for i in range(values.ndim - 1)))
             data[prefix + name] = (dims, values, {"role": role, "units": "dimensionless"})
+        for side, limit in zip(("lower", "upper"), f.limits or (), strict=False):
+            for name, values in split(limit, layout).items():
+                data[f"{side}_{name}"] = (tuple(f"{name}_{i}" for i in range(values.ndim)), values)
 
     def _attributes(self) -> dict[str, Any]:
         return {
@@ -254,11 +272,15 @@ def read_layout(data: xarray.Dataset, which: str) -> list[tuple[str, tuple[int, 
 
 def read_interpolant(data: xarray.Dataset, layout: Layout, axis: str, prefix: str = "") -> Interpolant:
     """Rebuild the flat interpolant of all variables on one axis."""
-    time = data[axis].values
+    time = data.variables[axis].values  # data[axis] would make up an index for a missing axis
     parts = [data[prefix + name].values.reshape(len(time), -1) for name, _ in layout]
     index = [data[f"{axis}_{part}"].values.astype(int) for part in ("first", "count")]
     values = np.concatenate(parts, axis=1).astype(float)
-    return Interpolant(time, values, data["mesh"].values, *index, discrete=bool(data.attrs["discrete"]))
+    limits = None
+    if axis == "control_time" and f"lower_{layout[0][0]}" in data:
+        low, high = (np.concatenate([data[f"{side}_{n}"].values.reshape(-1) for n, _ in layout]) for side in ("lower", "upper"))
+        limits = (low, high)
+    return Interpolant(time, values, data["mesh"].values, *index, bool(data.attrs["discrete"]), limits)
 
 
 def _version() -> str:
@@ -289,8 +311,3 @@ def open_dataset(path: str | os.PathLike[str]) -> xarray.Dataset:
     if written != f"ocnet {FORMAT}":
         raise StorageError(f"load: '{path}' has format '{written or 'unknown'}'; expected 'ocnet {FORMAT}'.")
     return data
-
-
-def named(values: Mapping[str, Any]) -> list[tuple[str, tuple[int, ...]]]:
-    """Return the layout of named arrays (time, *shape)."""
-    return [(name, np.shape(value)[1:]) for name, value in values.items()]

@@ -50,8 +50,8 @@ def verify(solution: Solution, *, rtol: float = 1e-10) -> Certificate:
         raise ProblemError(f"verify: got a {type(solution).__name__}; expected a Solution.")
     if solution.problem is None:
         raise ProblemError(
-            f"verify: the solution of '{solution.problem_name}' does not carry its problem (it was loaded without); "
-            "use ocnet.load(path, problem=...)."
+            f"verify: the solution of '{solution.problem_name}' does not carry its problem (it was loaded "
+            "without); use ocnet.load(path, problem=...)."
         )
     if not 0 < rtol <= 1e-3:
         raise ProblemError(f"verify: rtol is {rtol!r}; expected a number in (0, 1e-3].")
@@ -70,10 +70,10 @@ def verify(solution: Solution, *, rtol: float = 1e-10) -> Certificate:
     figures["path_error"], figures["path_growth"] = whole_path(subject)
     if figures["path_growth"] > 100:
         subject.notes.append(
-            f"The path magnifies small errors about {figures['path_growth']:.0e} times: judge the states by the "
-            "resimulation error, not by the path error."
+            f"The path magnifies small errors about {figures['path_growth']:.0e} times: judge the states "
+            "by the resimulation error, not by the path error."
         )
-    figures["bound_violation"] = violation(subject)
+    figures["bound_violation"], figures["point_violation"] = violation(subject)
     if subject.functions.has_cost or solution.problem.samples:
         figures["cost_error"] = cost_error(subject)
         figures["tail_bound"] = tail_bound(subject)
@@ -94,10 +94,10 @@ def extremal(subject: Subject) -> dict[str, float | None]:
         "transversality": transversality(principle),
     }
     stationarity = unknown_stationarity(principle) if subject.functions.nq else float("nan")
-    of_unknowns = subject.where.pop("stationarity", "")
     if subject.u is not None:
+        of_unknowns = subject.where.pop("stationarity", "")
         found = control_figures(principle)
-        if stationarity > found["stationarity"]:
+        if of_unknowns and not found["stationarity"] >= stationarity:
             subject.where["stationarity"] = of_unknowns
         stationarity = float(np.fmax(stationarity, found.pop("stationarity")))
         figures |= found
@@ -119,7 +119,7 @@ def _constant_hamiltonian(principle: Principle) -> bool:
 
 
 def cost_error(subject: Subject) -> float:
-    """Return the difference between the stated cost and the cost of the stored path, relative to its parts."""
+    """Return the difference between stated cost and cost of the stored path, relative to its parts."""
     s, f = subject, subject.functions
     if s.discrete:
         k, x = s.x.time[:-1], s.x.values[:-1]
@@ -156,9 +156,9 @@ def _integral(subject: Subject, parts: int) -> tuple[float, float]:
 
 
 def tail_bound(subject: Subject) -> float | None:
-    """Return the discounted cost of carrying on from the last state with the cheapest of three plain controls.
+    """Return the discounted cost of carrying on from the last state with a plain control.
 
-    These are the last control held, no control, and the middle of the bounds. None on a finite horizon,
+    The cheapest of the last control held, no control, and the middle of the bounds. None on a finite horizon,
     infinity if none of them keeps the states finite and within their bounds.
     """
     s, b = subject, subject.bounds
@@ -177,7 +177,7 @@ def tail_bound(subject: Subject) -> float | None:
         candidates["controls in the middle of their bounds"] = np.where(
             np.isfinite(middle), middle, candidates["no control"]
         )
-    best, how = float("inf"), ""
+    best, how, negative = float("inf"), "", False
     follow = _tail_steps if s.discrete else _tail_flow
     for name, u in candidates.items():
         cost, low, high, least = follow(s, x, u)

@@ -11,7 +11,7 @@ NAN, INF = float("nan"), float("inf")
 
 
 class Stated:
-    """A small problem to state wrong things about, and another one whose symbols are foreign to it."""
+    """A small problem to state wrong things about."""
 
     def __init__(self, horizon=None):
         self.problem = oc.Problem("net", horizon=horizon or oc.Finite(2.0))
@@ -19,16 +19,6 @@ class Stated:
         self.Z = self.problem.state("Z", (2, 3))
         self.u = self.problem.control("u", lower=-1.0, upper=1.0)
         self.p = self.problem.parameter("p", value=1.0)
-        self.q = self.problem.unknown("q", guess=0.0)
-        other = oc.Problem("other", horizon=oc.Finite(1.0))
-        self.foreign, self.twin = other.state("y", 2), other.state("x", 2)
-        self.foreign_parameter = other.parameter("r", value=1.0)
-
-    def complete(self):
-        """State the dynamics, so that the problem can be frozen."""
-        self.problem.dynamics(self.x, -self.x)
-        self.problem.dynamics(self.Z, -self.Z)
-        return self.problem
 
 
 def stated(statement, horizon=None):
@@ -37,7 +27,7 @@ def stated(statement, horizon=None):
 
 
 def refused(case, error, pattern):
-    """Run a case; its message must match, open with the problem's name, and have one line."""
+    """Run a case; its error is of exactly this class, and its message one line that matches."""
     with pytest.raises(error, match=pattern) as caught:
         case()
     message = str(caught.value)
@@ -45,11 +35,10 @@ def refused(case, error, pattern):
     assert type(caught.value) is error
     assert message.endswith(".")
     assert "\n" not in message
-    return message
 
 
-def problem(name="net", horizon=None):
-    return oc.Problem(name, horizon=horizon or oc.Finite(1.0))
+def problem():
+    return oc.Problem("net", horizon=oc.Finite(1.0))
 
 
 def new_state(*args, **kwargs):

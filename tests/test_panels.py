@@ -1,5 +1,7 @@
 """Panels: names, bounds, curves and time axes of the figures."""
 
+import io
+
 import numpy as np
 import pytest
 from matplotlib.collections import LineCollection
@@ -23,14 +25,15 @@ def polynomials(function, degree=2, breaks=(0.0, 0.1, 0.3, 1.0)):
 
 def solved(problem, x, u=None, parameters=()):
     result = Result(
-        Status.SOLVED, "made by hand", cost=1.0, x=x, u=u, p=None, q=np.zeros(0), parameters=np.array(parameters),
-        mesh_error=0.0, method="none",
+        Status.SOLVED, "made by hand", cost=1.0, x=x, u=u, p=None, q=np.zeros(0),
+        parameters=np.array(parameters), mesh_error=0.0, method="none",
     )  # fmt: skip
     return Solution(problem, result)
 
 
 # u̇ = 0 for two neurons; the entries of the 2 × 3 matrix W are m·t for m = 0, …, 5.
-def layered(lower=0.0, upper=np.arange(6.0).reshape(2, 3)):
+def layered(lower=0.0, upper=None):
+    upper = np.arange(6.0).reshape(2, 3) if upper is None else upper
     problem = oc.Problem("layers", horizon=oc.Finite(1.0))
     u, W = problem.state("u", 2, lower=-0.5), problem.control("W", (2, 3), lower=lower, upper=upper)
     problem.dynamics(u, 0 * W[:, 0])
@@ -81,6 +84,14 @@ def test_names_choose_variables_and_components():
     assert [line.get_label() for line in lines(axes)] == ["W[1, 2]", "W[0, 1]"]
     for m, line in zip((5, 1), lines(axes), strict=True):
         np.testing.assert_allclose(line.get_ydata(), m * line.get_xdata(), atol=1e-12)
+
+
+def test_long_names_are_said_once():
+    x = polynomials(lambda t: np.ones((len(t), 4)))
+    layout = [("firing rate of the inhibitory cells", (4,))]
+    axes = plot.trajectories(Trajectory("long", "", x, None, layout, [])).axes[0]
+    assert axes.get_ylabel() == "state firing rate of the\ninhibitory cells\n(dimensionless)"
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["[0]", "[1]", "[2]", "[3]"]
 
 
 @pytest.mark.parametrize(
@@ -139,14 +150,8 @@ def test_bounds_need_the_problem():
 
 
 def test_jumps_between_intervals_are_upright():
-    u = Interpolant(
-        np.array([0.5, 1.5]),
-        np.array([[1.0], [3.0]]),
-        np.array([0.0, 1.0, 2.0]),
-        np.arange(2),
-        np.ones(2, int),
-    )
-    x = polynomials(columns(lambda t: t), breaks=np.array([0.0, 1.0, 2.0]))
+    x = polynomials(lambda t: t[:, None], breaks=[0.0, 1.0, 2.0])
+    u = Interpolant(np.array([0.5, 1.5]), np.array([[1.0], [3.0]]), x.breaks, np.arange(2), np.ones(2, int))
     trajectory = Trajectory("jump", "", x, u, [("x", (1,))], [("u", (1,))])
     t, y = lines(plot.trajectories(trajectory, "u").axes[0])[0].get_data()
     np.testing.assert_array_equal(y, [1, 1, 3, 3])
@@ -195,6 +200,15 @@ def test_rounding_errors_of_a_constant_do_not_fill_the_panel():
     assert high > 2.1
 
 
+def test_heat_maps_of_zeros_and_of_what_is_not_finite():
+    zeros = Trajectory("zeros", "", polynomials(lambda t: np.zeros((len(t), 4))), None, [("M", (2, 2))], [])
+    assert plot.weights(zeros, "M").axes[1].images[0].get_clim() == (-1, 1)
+    broken = Trajectory(
+        "nan", "", polynomials(lambda t: np.full((len(t), 4), np.nan)), None, [("M", (2, 2))], []
+    )
+    plot.weights(broken, "M").savefig(io.BytesIO())
+
+
 # ---------------------------------------------------------------------- time
 
 
@@ -234,3 +248,13 @@ def test_heat_maps_are_closer_where_the_matrix_moves_more():
     times = [float(title[4:]) for title in titles if title]
     # t/10 of the movement until 10, and t/100 of the time: a quarter of their sum each
     np.testing.assert_allclose(times, [0.0, 0.5 / 0.11, 1.0 / 0.11, 50.0, 100.0], rtol=1e-3)
+
+
+def test_heat_maps_show_what_holds_at_a_step():
+    z = Interpolant.sequence(np.arange(9), np.arange(9.0)[:, None] * np.ones(4))
+    trajectory = Trajectory("steps", "", z, None, [("M", (2, 2))], [])
+    figure = plot.weights(trajectory, "M")
+    found = [(axes.get_title(), axes.images[0].get_array().max()) for axes in figure.axes if axes.images]
+    assert found == [("k = 0", 0), ("k = 2", 2), ("k = 4", 4), ("k = 6", 6), ("k = 8", 8)]
+    given = [axes.get_title() for axes in plot.weights(trajectory, "M", times=[1, 2.5]).axes if axes.images]
+    assert given == ["k = 1", "k = 2"]

@@ -8,7 +8,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.collections import LineCollection
-from matplotlib.colors import to_hex
 from matplotlib.quiver import Quiver
 
 import ocnet as oc
@@ -108,22 +107,9 @@ def circled(**control):
     return solved(problem, x, polynomials(columns(lambda t: 0 * t), breaks=breaks))
 
 
-def lines(axes, kind=None):
+def lines(axes):
     """The lines of axes that are over time: without strokes of the mesh, bounds and marks."""
     return [a for a in axes.lines if len(a.get_xdata()) > 2 and a.get_marker() != 2]
-
-
-def strokes(axes):
-    return next(line for line in axes.lines if line.get_marker() == 2)
-
-
-def levels(axes):
-    """Height and colour of the horizontal lines."""
-    return [
-        (line.get_ydata()[0], to_hex(line.get_color()))
-        for line in axes.lines
-        if list(line.get_xdata()) == [0, 1]
-    ]
 
 
 def ylabels(figure):
@@ -139,11 +125,12 @@ def test_trajectories_draw_the_polynomials():
     for axes, exact in zip(figure.axes, (x_exact, p_exact, lambda t: -p_exact(t)), strict=True):
         (line,) = lines(axes)
         t, y = line.get_data()
-        assert len(t) >= 600
+        assert len(t) > 590
         assert (t[0], t[-1]) == (0.0, 1.0)
         assert np.all(np.diff(t) > 0)
         np.testing.assert_allclose(y, exact(t), atol=2e-6)
-        np.testing.assert_array_equal(strokes(axes).get_xdata(), BREAKS)
+        strokes = next(line for line in axes.lines if line.get_marker() == 2)
+        np.testing.assert_array_equal(strokes.get_xdata(), BREAKS)
         assert axes.get_xlabel() == "time t (dimensionless)"
         assert axes.get_ylabel().endswith("(dimensionless)")
         assert axes.get_legend() is None
@@ -159,7 +146,8 @@ def test_steps_are_held_and_dotted():
         np.testing.assert_array_equal(line.get_ydata(), values)
         assert (line.get_drawstyle(), line.get_marker()) == ("steps-post", "o")
         assert axes.get_xlabel() == "step k"
-    assert [value for value, _ in levels(figure.axes[2])] == [-1.0, 1.0]
+    across = [line.get_ydata()[0] for line in figure.axes[2].lines if list(line.get_xdata()) == [0, 1]]
+    assert across == [-1.0, 1.0]  # the bounds
 
 
 def test_title_says_what_failed():
@@ -230,23 +218,6 @@ def test_weights_at_given_times_and_of_a_state():
     assert len(images) == 1
 
 
-def test_heat_maps_show_what_holds_at_a_step():
-    z = Interpolant.sequence(np.arange(7), np.arange(7.0)[:, None] * np.ones(4))
-    trajectory = Trajectory("steps", "", z, None, [("M", (2, 2))], [])
-    figure = plot.weights(trajectory, "M")
-    found = [(axes.get_title(), axes.images[0].get_array().max()) for axes in figure.axes if axes.images]
-    assert found == [("k = 0", 0), ("k = 1", 1), ("k = 3", 3), ("k = 4", 4), ("k = 6", 6)]
-
-
-def test_heat_maps_of_zeros_and_of_what_is_not_finite():
-    zeros = Trajectory("zeros", "", polynomials(lambda t: np.zeros((len(t), 4))), None, [("M", (2, 2))], [])
-    assert plot.weights(zeros, "M").axes[1].images[0].get_clim() == (-1, 1)
-    broken = Trajectory(
-        "nan", "", polynomials(lambda t: np.full((len(t), 4), np.nan)), None, [("M", (2, 2))], []
-    )
-    plot.weights(broken, "M").savefig(io.BytesIO())
-
-
 def test_weights_refuse():
     with pytest.raises(ProblemError, match=r"'u' of 'layers' is no matrix \('u' has shape \(2,\)\)"):
         plot.weights(layered(), "u")
@@ -295,6 +266,14 @@ def test_hamiltonian_need_not_be_constant(change):
     )
 
 
+def test_hamiltonian_where_the_control_jumps():
+    u = polynomials(columns(lambda t: np.where(t <= 0.3, -1.0, 2.0)), ends=False)
+    solution = solved(regulator(), polynomials(columns(x_exact)), u, polynomials(columns(p_exact)))
+    t, h = lines(plot.hamiltonian(solution).axes[0])[1].get_data()
+    u = np.where(t <= 0.3, -1.0, 2.0)  # the node at 0.3 belongs to the interval before
+    np.testing.assert_allclose(h, 0.5 * (x_exact(t) ** 2 + u**2) + p_exact(t) * u, atol=1e-12)
+
+
 def test_hamiltonian_in_discrete_time():
     (axes,) = plot.hamiltonian(counted()).axes
     stage = Z[:-1] ** 2 + V**2 + np.diff(Z) ** 2
@@ -316,9 +295,10 @@ def test_hamiltonian_without_controls():
 
 
 def test_hamiltonian_needs_costates_and_the_problem():
-    with pytest.raises(ProblemError, match="'layers' has no costates"):
-        plot.hamiltonian(layered())
     solution = regulated()
+    solution.p = None
+    with pytest.raises(ProblemError, match="'regulator' has no costates"):
+        plot.hamiltonian(solution)
     solution.problem = None
     with pytest.raises(ProblemError, match="problem="):
         plot.hamiltonian(solution)
@@ -366,7 +346,7 @@ def test_phase_draws_one_component_against_another():
     (axes,) = plot.phase(circled(), "s[0]", "s[1]").axes
     path, start, end = axes.lines
     np.testing.assert_allclose(np.hypot(*path.get_data()), 1.0, atol=1e-6)
-    assert len(path.get_xdata()) >= 600
+    assert len(path.get_xdata()) > 590
     np.testing.assert_allclose([*start.get_data(), *end.get_data()], [[1], [0], [1], [0]], atol=1e-12)
     assert axes.get_xlabel() == "state s[0] (dimensionless)"
     assert axes.get_ylabel() == "state s[1] (dimensionless)"
@@ -414,6 +394,15 @@ def test_phase_refuses():
         plot.phase(crowd(2), "S[0]", "S[1]", field=True)
 
 
+def test_failed_solutions_are_drawn_too():
+    x = polynomials(columns(lambda t: np.nan * t))
+    broken = solved(regulator(), x, x, x, cost=np.nan, status=Status.NOT_FINITE)
+    for draw in (plot.trajectories, plot.hamiltonian, plot.mesh, lambda s: plot.phase(s, "x", "u")):
+        draw(broken).savefig(io.BytesIO())
+    with pytest.raises(ProblemError, match="no finite values"):
+        plot.phase(broken, "x", "x", field=True)
+
+
 # ---------------------------------------------------------------------- all
 
 FIGURES = {
@@ -422,9 +411,7 @@ FIGURES = {
     "steps": lambda **size: plot.trajectories(counted(3), **size),
     "crowd": lambda **size: plot.trajectories(crowd(120), **size),
     "legend": lambda **size: plot.trajectories(crowd(10, (2, 5)), **size),
-    "compare": lambda **size: plot.compare(
-        dict.fromkeys(["direct", "indirect", "a third way"], regulated()), **size
-    ),
+    "compare": lambda **size: plot.compare(dict.fromkeys(["one", "two", "three"], regulated()), **size),
     "weights": lambda **size: plot.weights(crowd(12, (3, 4)), "S", **size),
     "hamiltonian": lambda **size: plot.hamiltonian(regulated(), **size),
     "mesh": lambda **size: plot.mesh(regulated(stats={"interval_errors": [1e-3, 1e-5, 1e-7, 0.0]}), **size),
@@ -436,19 +423,16 @@ FIGURES = {
 def test_figures_are_whole_and_leave_nothing_behind(name):
     figure = FIGURES[name]()
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
+        warnings.simplefilter("error", RuntimeWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)  # of old releases of matplotlib
         figure.savefig(io.BytesIO(), format="png")
     assert plt.get_fignums() == []
     width, height = figure.get_size_inches()
     box = figure.get_tightbbox()
     assert min(box.x0, box.y0, width - box.x1, height - box.y1) > 0, "something reaches beyond the paper"
-    sizes = {
-        text.get_fontsize()
-        for axes in figure.axes
-        for text in [axes.xaxis.label, axes.yaxis.label]
-        if text.get_text()
-    }
-    assert len(sizes) == 1
+    labels = [axis.label for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)]
+    assert len({label.get_fontsize() for label in labels if label.get_text()}) == 1
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -456,17 +440,9 @@ def test_figsize(name):
     np.testing.assert_array_equal(FIGURES[name](figsize=(9.0, 6.5)).get_size_inches(), [9.0, 6.5])
 
 
-@pytest.mark.parametrize(
-    "draw",
-    [
-        plot.trajectories,
-        plot.mesh,
-        plot.hamiltonian,
-        lambda wrong: plot.weights(wrong, "W"),
-        lambda wrong: plot.phase(wrong, "x", "x"),
-        lambda wrong: plot.compare({"a": wrong}),
-    ],
-)
-def test_wrong_object(draw):
-    with pytest.raises(ProblemError, match=r"plot.*got Problem; expected a Solution"):
-        draw(regulator())
+@pytest.mark.parametrize("name", plot.__all__)
+def test_wrong_object(name):
+    names = {"weights": ["x"], "phase": ["x", "x"]}.get(name, [])
+    wrong = {"a": regulator()} if name == "compare" else regulator()
+    with pytest.raises(ProblemError, match=rf"plot\.{name}.*got Problem; expected a Solution"):
+        getattr(plot, name)(wrong, *names)

@@ -199,6 +199,15 @@ def test_bounds_of_arrays():
     assert "fixed = 3" in str(problem)
 
 
+def test_names_of_several_words():
+    problem = oc.Problem("orbit", horizon=oc.Finite(1))
+    v = problem.state("radial velocity", initial=0)
+    problem.dynamics(v, -v)
+    problem.minimize(stage=problem.derivative(v) ** 2)
+    assert "d(radial velocity)/dt = −radial velocity\n" in str(problem)
+    assert "J = ∫ (d(radial velocity)/dt)² dt\n" in str(problem)
+
+
 ENTRIES = ca.MX.zeros(2)
 ENTRIES[0], ENTRIES[1] = X[1], -X[0] * S
 

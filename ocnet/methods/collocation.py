@@ -129,9 +129,9 @@ class Stage:
         """What refinement goes by, for each interval.
 
         The errors of the states; those of the cost while their sum exceeds the demand; and those of the
-        controls where they are smooth, with a hundredfold allowance, as they converge an order later.
+        controls where they are smooth, with a tenfold allowance, as they converge an order later.
         """
-        worst = np.maximum(self.errors.states, np.where(smooth, self.errors.control / 100, 0.0))
+        worst = np.maximum(self.errors.states, np.where(smooth, self.errors.control / 10, 0.0))
         if self.cost_error > demand:
             worst = np.maximum(worst, self._shares * len(worst))
         return worst
@@ -144,7 +144,7 @@ class CollocationSolver:
         start = time.process_time()
         self.problem, self.method = problem, method
         horizon = problem.horizon
-        if problem.stage is None:
+        if not problem.functions.has_cost:
             raise ProblemError(f"Problem '{problem.name}': it has no cost; call problem.minimize before solve.")
         if isinstance(horizon, Steps) and horizon.n is None:
             raise UnsupportedError(
@@ -326,15 +326,19 @@ class CollocationSolver:
     def _stage(self, t: Transcription, ending: Ending, p: np.ndarray) -> Stage:
         point = t.take_apart(ending.w)
         scale = point.end if t.kernels.nt else 1.0
-        x, u = t.mesh.states(point.x, scale), t.mesh.controls(point.u, scale)
+        b = self.functions.bounds(p)
+        limits = (b.u_lower, b.u_upper)
+        x, u = t.mesh.states(point.x, scale), t.mesh.controls(point.u, scale, limits)
         slopes = t.slopes(ending.w, ending.lam_g, p)
-        costates = t.costates(ending.lam_g, slopes[2], scale)
+        costates = t.costates(ending.lam_g, slopes[2])
         start = time.process_time()
         errors = Errors(*(np.zeros(t.mesh.size) for _ in range(4)))
         if t.mesh.name != "steps" and np.isfinite(ending.w).all():
-            own = (t.mesh.states(point.x), t.mesh.controls(point.u), t.costates(ending.lam_g, slopes[2], 1.0))
+            own = (t.mesh.states(point.x), t.mesh.controls(point.u, 1.0, limits), costates)
             errors = t.mesh.error(own[0], own[1], lambda *at: self._along(own[2], point, scale, p, *at))
         self.estimate_seconds += time.process_time() - start
+        if t.kernels.nt:
+            costates = replace(costates, time=costates.time * scale, breaks=costates.breaks * scale)
         return Stage(t, ending, point, x, u, costates, errors, slopes)
 
     def _along(

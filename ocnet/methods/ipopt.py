@@ -51,6 +51,8 @@ def check_options(solver: str, options: Mapping[str, Any]) -> None:
     x = ca.MX.sym("x")
     for name, value in options.items():
         quiet = {"print_time": False, f"{solver}.print_level": 0, f"{solver}.{name}": value}
+        if solver == "ipopt":
+            quiet["ipopt.sb"] = "yes"
         try:
             probe = ca.nlpsol("probe", solver, {"x": x, "f": x**2, "g": x}, quiet)
             probe(x0=1.0, lbg=-2, ubg=2)
@@ -170,7 +172,7 @@ class NonlinearSolver:
             own: dict[str, Any] = {"tol": tolerance, "print_level": 0}
             if self.solver == "ipopt":
                 settings.update(self.derivatives)
-                own |= {"sb": "yes", "linear_solver": "mumps", "mumps_pivot_order": 5, "max_iter": 1000}
+                own |= {"sb": "yes", "linear_solver": "mumps", "mumps_pivot_order": 2, "mumps_permuting_scaling": 0, "max_iter": 1000}
                 own |= {"bound_relax_factor": 0.0, "constr_viol_tol": min(tolerance, 1e-4)}
                 if barrier is not None:
                     own |= {"warm_start_init_point": "yes", "mu_init": barrier}

@@ -153,11 +153,13 @@ class Mesh:
             return Interpolant.sequence(self.node_times, values)
         return Interpolant(self.node_times * scale, values, self.breaks * scale, self.first_node, self.node_count)
 
-    def controls(self, values: np.ndarray, scale: float = 1.0) -> Interpolant:
-        """Interpolant of controls (points, n)."""
+    def controls(
+        self, values: np.ndarray, scale: float = 1.0, limits: tuple[np.ndarray, np.ndarray] | None = None
+    ) -> Interpolant:
+        """Interpolant of controls (points, n), cut to their bounds between the points."""
         discrete = self.name == "steps"
         breaks = self.breaks * scale
-        return Interpolant(self.point_times * scale, values, breaks, self.first_point, self.degrees, discrete)
+        return Interpolant(self.point_times * scale, values, breaks, self.first_point, self.degrees, discrete, limits)
 
     def error(self, x: Interpolant, u: Interpolant, along: Along) -> Errors:
         """Estimate the errors on each interval, between and at the collocation points.
@@ -190,8 +192,11 @@ class Mesh:
             states = np.einsum("ij,kjn->kin", interpolation(s.nodes, probe), nodes)
             times = np.concatenate([starts + lengths * fine.points, starts + lengths * s.points], axis=1)
             at = np.concatenate([states[:, :-1], np.einsum("ij,kjn->kin", s.evaluate, nodes)], axis=1)
-            inputs = np.concatenate([np.einsum("ij,kjn->kin", interpolation(s.points, fine.points), inputs), inputs], axis=1)
-            here = along(times.reshape(-1), at.reshape(-1, at.shape[2]), inputs.reshape(-1, inputs.shape[2]))
+            between = np.einsum("ij,kjn->kin", interpolation(s.points, fine.points), inputs)
+            if u.limits is not None:
+                between = np.clip(between, *u.limits)
+            inputs = np.concatenate([between, inputs], axis=1)
+            here = along(times.reshape(-1), at.reshape(times.size, -1), inputs.reshape(times.size, -1))
             slope, costate = (a.reshape(*times.shape, -1) for a in (here.slope, here.costate))
             rate, gap, off = (a.reshape(times.shape) for a in (here.rate, here.gap, here.control))
             moved = np.einsum("ij,kjn->kin", integration(fine.points, probe), slope[:, :count]) * lengths[:, :, None]

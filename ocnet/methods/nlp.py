@@ -46,7 +46,7 @@ class Kernel:
         self.hessian_pattern = _triplets(hessian.sparsity())
 
         def function(label: str, inputs: list[Any], output: Any) -> ca.Function:
-            return ca.Function(f"{name}_{label}", inputs, [ca.cse(output) if scalar else output])
+            return ca.Function(f"{name}_{label}", inputs, [output])
 
         self.cost = function("cost", [z, d, p], cost)
         self.con = function("con", [z, d, p], con)

@@ -28,6 +28,8 @@ class Scheme:
         Values and derivatives at the points of the polynomial through the nodes.
     weights : ndarray (d,)
         Quadrature weights of the points.
+    integrate : ndarray (d, d)
+        Integrals from 0 to each point of the Lagrange polynomials on the points.
     end : ndarray (m + 1,) or None
         Where the last node carries no collocation point: the linear relation end·X = 0 that defines it.
     """
@@ -37,6 +39,7 @@ class Scheme:
     evaluate: np.ndarray
     differentiate: np.ndarray
     weights: np.ndarray
+    integrate: np.ndarray
     end: np.ndarray | None = None
 
 
@@ -49,13 +52,18 @@ def scheme(name: str, degree: int) -> Scheme:
     """
     if name == "steps":
         ends = np.array([0.0, 1.0])
-        return Scheme(ends, ends[:1], np.array([[1.0, 0.0]]), np.array([[-1.0, 1.0]]), np.ones(1))
+        return Scheme(ends, ends[:1], np.array([[1.0, 0.0]]), np.array([[-1.0, 1.0]]), np.ones(1), np.zeros((1, 1)))
     if name == "radau":
         inner = roots_jacobi(degree - 1, 1.0, 0.0)[0] if degree > 1 else np.zeros(0)
         points = np.append((1 + inner) / 2, 1.0)
         nodes = np.append(0.0, points)
         return Scheme(
-            nodes, points, interpolation(nodes, points), differentiation(nodes, points), quadrature(points)
+            nodes,
+            points,
+            interpolation(nodes, points),
+            differentiation(nodes, points),
+            quadrature(points),
+            integration(points, points),
         )
     if name == "gauss":
         points = (1 + roots_legendre(degree)[0]) / 2
@@ -67,6 +75,7 @@ def scheme(name: str, degree: int) -> Scheme:
             np.hstack([interpolation(nodes, points), free]),
             np.hstack([differentiation(nodes, points), free]),
             quadrature(points),
+            integration(points, points),
             np.append(-interpolation(nodes, np.ones(1))[0], 1.0),
         )
     raise OptionError(f"scheme is {name!r}; expected one of {list(SCHEMES)}.")

@@ -20,7 +20,6 @@ from ocnet.functions import Bounds, Functions
 from ocnet.horizon import FreeTime, Steps, rate
 from ocnet.methods.mesh import Mesh
 from ocnet.methods.nlp import Group, Kernel, Program
-from ocnet.methods.scheme import integration
 from ocnet.problem import Problem
 from ocnet.trajectory import Interpolant
 
@@ -149,7 +148,10 @@ class Transcription:
         offset = 0 if mesh.name == "steps" else 1
         within = np.arange(mesh.points) - np.repeat(mesh.first_point, mesh.degrees)
         self.point_node = mesh.first_node[mesh.interval_of_point] + offset + within
-        order = np.lexsort((np.repeat([0, 1], [mesh.nodes, mesh.points]), np.append(np.arange(mesh.nodes), self.point_node)))
+        interval_of_node = np.searchsorted(mesh.first_node, np.arange(mesh.nodes), side="left") - 1
+        interval = np.append(interval_of_node, mesh.interval_of_point)
+        kind = np.repeat([1, 0], [mesh.nodes, mesh.points])
+        order = np.lexsort((kind, interval))  # controls before states: the factors stay sparser so
         sizes = np.repeat([f.nx, f.nu], [mesh.nodes, mesh.points])[order]
         starts = np.empty(len(order), dtype=np.int64)
         starts[order] = np.cumsum(sizes) - sizes
@@ -248,8 +250,8 @@ class Transcription:
             by_p = by_p + part
         return by_w, by_p, by_z
 
-    def costates(self, lam: np.ndarray, by_z: np.ndarray, scale: float) -> Interpolant:
-        """Costates p = dV/dx (current value), from the constraints' multipliers and the slopes of the path.
+    def costates(self, lam: np.ndarray, by_z: np.ndarray) -> Interpolant:
+        """Costates p = dV/dx (current value) by mesh time, from the multipliers and the slopes of the path.
 
         At both ends of each interval they are the exact derivatives of the discrete problem's cost. Inside, the
         multipliers of the collocation points are an order less accurate: what is given there is the integral of
@@ -259,26 +261,27 @@ class Transcription:
         multiplier = lam[self.path_group.rows].reshape(mesh.points, -1)[:, :nx]
         by_x, by_delta = by_z[:, :nx], multiplier.copy()
         by_delta[:, self.kernels.moving] += by_z[:, nx : nx + nm]
-        grow = np.exp(self.kernels.rate * (mesh.breaks - mesh.breaks[0]))[:, None]
-        grow_inside = np.exp(self.kernels.rate * (mesh.point_times - mesh.breaks[0]))[:, None]
-        slope = by_x / mesh.point_weights[:, None]
         ends = lam[len(lam) - mesh.ends.shape[0] * nx :].reshape(-1, nx)
-        times, values = [], []
-        for k in range(mesh.size):
-            s, rows = mesh.scheme(k), slice(mesh.first_point[k], mesh.first_point[k] + mesh.degrees[k])
-            start = s.evaluate[:, 0] @ by_x[rows] + s.differentiate[:, 0] @ by_delta[rows]
-            stop = -s.evaluate[:, -1] @ by_x[rows] - s.differentiate[:, -1] @ by_delta[rows]
+        inner = 0 if mesh.name == "steps" else mesh.degrees - (mesh.name == "radau")
+        count = inner + np.full(mesh.size, 2)
+        first = np.append(0, np.cumsum(count)[:-1])
+        times, values = np.empty(count.sum()), np.empty((count.sum(), nx))
+        for s, k in mesh.groups():
+            at = mesh.first_point[k, None] + np.arange(len(s.points))
+            x, delta = by_x[at], by_delta[at]
+            start = np.einsum("i,kin->kn", s.evaluate[:, 0], x) + np.einsum("i,kin->kn", s.differentiate[:, 0], delta)
+            stop = -np.einsum("i,kin->kn", s.evaluate[:, -1], x) - np.einsum("i,kin->kn", s.differentiate[:, -1], delta)
             if s.end is not None:
                 start, stop = start + s.end[0] * ends[k], stop - s.end[-1] * ends[k]
             inside = (s.points > 0) & (s.points < 1)
-            inner = (start - integration(s.points, s.points) @ slope[rows]) * grow_inside[rows]
-            values.append(np.vstack([start * grow[k], inner[inside], stop * grow[k + 1]]))
-            times.append(np.r_[mesh.breaks[k], mesh.point_times[rows][inside], mesh.breaks[k + 1]] * scale)
+            middle = start[:, None] - np.einsum("ij,kjn->kin", s.integrate, x / s.weights[:, None])
+            rows = first[k, None] + np.arange(inside.sum() + 2)
+            times[rows] = np.hstack([mesh.breaks[k, None], mesh.point_times[at][:, inside], mesh.breaks[k + 1, None]])
+            values[rows] = np.concatenate([start[:, None], middle[:, inside], stop[:, None]], axis=1)
+        values *= np.exp(self.kernels.rate * (times - mesh.breaks[0]))[:, None]
         if mesh.name == "steps":
-            return Interpolant.sequence(mesh.node_times, np.vstack([v[0] for v in values] + [values[-1][-1]]))
-        count = np.array([len(t) for t in times])
-        first = np.append(0, np.cumsum(count)[:-1])
-        return Interpolant(np.concatenate(times), np.vstack(values), mesh.breaks * scale, first, count)
+            return Interpolant.sequence(mesh.node_times, np.vstack([values[first], values[-1:]]))
+        return Interpolant(times, values, mesh.breaks, first, count)
 
     def defect_multipliers(self, p_points: np.ndarray, by_delta: np.ndarray) -> np.ndarray:
         """Multipliers of the defects (points, nx) from costates at the points and the cost's slopes by δ."""

@@ -9,7 +9,8 @@ import numpy as np
 class SynapticControl:
     """Drive u' = (A + xi) tanh(u) - u at least cost.
 
-    Minimise the integral over [0, tf] of exp(-discount t) (motion |u'|^2 + effort |xi|^2), free end, |xi| <= bound.
+    Minimise the integral over [0, tf] of exp(-discount t) (motion |u'|^2 + effort |xi|^2); the end is free
+    and |xi| <= bound.
 
     Attributes
     ----------
@@ -82,7 +83,7 @@ def synaptic_control(n, seed=0):
 
 
 def weight_program(n, seed=0, pairs=3):
-    """Return a random `WeightProgram`: 3/16 of the signs of the inputs are wrong, as in the paper (21 of 112)."""
+    """Return a random `WeightProgram`; 3/16 of the inputs' signs are wrong, as in the paper (21 of 112)."""
     rng = np.random.default_rng([seed, n, pairs])
     targets = rng.choice([-1.0, 1.0], size=(n, pairs))
     inputs = 0.9 * targets.ravel()

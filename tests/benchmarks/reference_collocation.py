@@ -1,12 +1,12 @@
 """The yardstick: direct collocation written by hand for two problems, as fast as CasADi and IPOPT allow.
 
-Legendre-Gauss-Radau collocation with the controls at the collocation points. One interval is an SX function; its
-defects, cost, exact Jacobian and exact Hessian are mapped over the intervals and scattered into sparse matrices that
-IPOPT gets ready made. Where the cost contains |x'|^2, x' is the derivative of the collocation polynomial, so that
-the cost adds D'D blocks to the Hessian and not products of right-hand sides.
+Legendre-Gauss-Radau collocation with the controls at the collocation points. One interval is an SX function;
+its defects, cost, exact Jacobian and exact Hessian are mapped over the intervals and scattered into sparse
+matrices that IPOPT gets ready made. Where the cost contains |x'|^2, x' is the derivative of the collocation
+polynomial, so that the cost adds D'D blocks to the Hessian and not products of right-hand sides.
 
-The unknowns are (x_0, z_1, ..., z_K), z_k = (controls, states) of interval k, the end state last: interval k then
-sees the consecutive entries (x_{k-1}, z_k). Matrices are stored by columns.
+The unknowns are (x_0, z_1, ..., z_K), z_k = (controls, states) of interval k, the end state last: interval k
+then sees the consecutive entries (x_{k-1}, z_k). Matrices are stored by columns.
 
 Run ``python reference_collocation.py`` for the table, ``--check`` for the checks.
 """
@@ -98,9 +98,10 @@ def _terminal(problem, x):
 def _interval(problem, degree, h):
     """Return SX functions of one interval: cost, gradient, defects, Jacobian and upper Hessian.
 
-    Their arguments are the local unknowns v, the cost weight s of the interval's start (its discount; it also
-    carries the objective's multiplier), a factor e that is 1 on the last interval only (terminal cost) and the
-    multipliers of the defects. Sparse matrices come back as columns of nonzeros; their patterns are returned too.
+    Their arguments are the local unknowns v, the weight s of the stage cost at the interval's start (its
+    discount), the weight e of the terminal cost (1 on the last interval, otherwise 0) and the multipliers of
+    the defects; in the Hessian s and e carry the objective's multiplier too. Sparse matrices come back as
+    columns of nonzeros; their patterns are returned as well.
     """
     nx, nu = problem.initial.size, problem.n**2
     derivative, weights = radau(degree)
@@ -180,7 +181,8 @@ def build(problem, intervals, options=None, degree=3, exact=True):
 
     cost = ca.sum2(mapped["cost"](v, s, e))
     defects = ca.vec(mapped["defects"](v))
-    settings = {"ipopt": {**IPOPT, **(options or {})}, "print_time": False, "no_nlp_grad": True, "calc_lam_p": False}
+    settings = {"ipopt": {**IPOPT, **(options or {})}, "print_time": False}
+    settings |= {"no_nlp_grad": True, "calc_lam_p": False}  # derivatives that IPOPT does not need
     jacobian = _scatter(mapped["jacobian"](v), jacobian_block, (intervals * nd, w.numel()), nd, nz, intervals)
     blocks = mapped["hessian"](v, sigma * s, sigma * e, ca.reshape(lam, nd, intervals))
     hessian = _scatter(blocks, hessian_block, (w.numel(), w.numel()), nz, nz, intervals)
@@ -221,7 +223,9 @@ def uncontrolled(problem, times):
 
 def _columns(values):
     """Flatten (points, ...) to (points, size), matrices by columns."""
-    return values.reshape(len(values), -1) if values.ndim < 3 else values.transpose(0, 2, 1).reshape(len(values), -1)
+    if values.ndim == 3:
+        values = values.transpose(0, 2, 1)
+    return values.reshape(len(values), -1)
 
 
 def pack(states, controls, intervals, degree=3):
@@ -296,10 +300,11 @@ def table(sizes=SIZES):
             problem = instance(family, n)
             transcription = build(problem, INTERVALS[family])
             r = solve(transcription)
-            total = r["cpu_build"] + r["cpu_solve"]
+            cpu = (r["cpu_build"], r["cpu_solve"], r["cpu_build"] + r["cpu_solve"])
+            seconds = " ".join(f"{value:8.2f}" for value in cpu)
             print(
-                f"{family:16s} {n:3d} {r['cpu_build']:8.2f} {r['cpu_solve']:8.2f} {total:8.2f} {r['iterations']:11d} "
-                f"{r['nnz_jac']:9d} {r['nnz_hess']:9d}  {r['cost']:.10f}  {r['status']}",
+                f"{family:16s} {n:3d} {seconds} {r['iterations']:11d} {r['nnz_jac']:9d} "
+                f"{r['nnz_hess']:9d}  {r['cost']:.10f}  {r['status']}",
                 flush=True,
             )
 

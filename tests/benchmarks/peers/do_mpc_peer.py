@@ -10,8 +10,8 @@ LADDERS = {"constant": [{"intervals": k, "degree": 3} for k in (40, 80, 160, 320
 def solve(family, n, accuracy_knob, seed):
     """Solve one instance; `accuracy_knob` has intervals and degree.
 
-    do-mpc sums its stage cost at the ends of the steps, so that an integral has to be a state that it collocates.
-    The clock is a state too: a time-varying parameter would be constant over a step.
+    do-mpc sums its stage cost at the ends of the steps, so that an integral has to be a state that it
+    collocates. The clock is a state too: a time-varying parameter would be constant over a step.
     """
     import casadi as ca
     import do_mpc
@@ -24,7 +24,7 @@ def solve(family, n, accuracy_knob, seed):
     watch = Stopwatch()
     model = do_mpc.model.Model("continuous")
     x = model.set_variable("_x", "x", shape=(data.initial.size, 1))
-    spent = model.set_variable("_x", "spent")
+    model.set_variable("_x", "spent")
     w = model.set_variable("_u", "w", shape=(n * n, 1))
     W = ca.reshape(w, n, n)
     start = [data.initial.ravel("F"), [0.0]]

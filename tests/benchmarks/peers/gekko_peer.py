@@ -1,4 +1,4 @@
-"""The benchmark problems in GEKKO (its own modelling language and compiled IPOPT; Lobatto nodes in each step)."""
+"""The benchmark problems in GEKKO (its own language and IPOPT; Lobatto nodes in each step)."""
 
 from protocol import Stopwatch, main
 
@@ -22,7 +22,7 @@ def solve(family, n, accuracy_knob, seed):
     path, _ = uncontrolled(data, model.time)
     path = path.reshape(len(model.time), -1)
     x = [model.Var(value=column) for column in path.T]
-    for state, value in zip(x, path[0]):
+    for state, value in zip(x, path[0], strict=True):
         state.value[0] = value
     limits = data.bound.ravel() if family == "synaptic_control" else [None] * n * n
     w = [model.Var(value=0.0, lb=None if b is None else -b, ub=b, fixed_initial=False) for b in limits]
@@ -55,14 +55,14 @@ def solve(family, n, accuracy_knob, seed):
             for i in range(n)
             for j in range(n)
         ]
-        reward = model.Intermediate(sum([t * state for t, state in zip(targets, x)]))
+        reward = model.Intermediate(sum([t * state for t, state in zip(targets, x, strict=True)]))
         effort = model.Intermediate(sum([value**2 for value in w]))
         penalty = data.beta / 2 * sum(overlap) + effort / (2 * data.beta)
         model.Equation(spent.dt() == -reward + penalty)
         goal = model.Var(value=0.0, fixed_initial=False)
         model.Equation(goal == spent - reward)
         model.Minimize(last * goal)
-    for state, rate in zip(x, velocity):
+    for state, rate in zip(x, velocity, strict=True):
         model.Equation(state.dt() == rate)
     model.options.IMODE = 6
     model.options.SOLVER = 3

@@ -47,14 +47,15 @@ def solve(family, n, accuracy_knob, seed):
         overlap = ca.sumsqr(data.targets @ g.T)
         reward = ca.dot(x, data.targets.ravel())
         integrand = -reward + data.beta * overlap / 2 + ca.sumsqr(W) / (2 * data.beta)
-        terminal = -sum(float(s) * state.final for s, state in zip(data.targets.ravel(), states))
+        terminal = -sum(float(s) * state.final for s, state in zip(data.targets.ravel(), states, strict=True))
     phase.dynamics({state: velocity[i] for i, state in enumerate(states)})
     problem.minimize(phase.add_integral(integrand) + terminal)
 
     intervals, degree = accuracy_knob["intervals"], accuracy_knob["degree"]
     edges = np.linspace(-1.0, 1.0, intervals + 1)
     phase.mesh([degree] * intervals, edges)
-    nodes = np.append(1.0 - np.array(ca.collocation_points(degree, "radau"))[::-1], 1.0)  # flipped Radau, then the end
+    flipped = 1.0 - np.array(ca.collocation_points(degree, "radau"))[::-1]
+    nodes = np.append(flipped, 1.0)
     guess = []
     for k in range(intervals):
         path, _ = uncontrolled(data, (k + nodes) * data.tf / intervals)

@@ -13,9 +13,8 @@ LADDERS = {
 def solve(family, n, accuracy_knob, seed):
     """Solve one instance; `accuracy_knob` has intervals, degree and refine_to (None keeps the mesh)."""
     import ocnet as oc
-    from problems import synaptic_control, weight_program
-
     from instances import instance
+    from problems import synaptic_control, weight_program
 
     data = instance(family, n, seed)
     watch = Stopwatch()

@@ -1,9 +1,9 @@
 """How a peer is run: ``python rockit_peer.py FAMILY N KNOB SEED [LIMIT]`` prints one JSON line.
 
-A peer is a file with ``LADDERS`` (name -> settings of rising accuracy), ``SAME_MESH`` (settings, but for the number of
-intervals, that give three new collocation points per interval) and
-``solve(family, n, accuracy_knob, seed) -> dict(cost, cpu, wall, note)``. It imports its package inside `solve`,
-before the clock starts, so that the driver can read the ladders without it.
+A peer is a file with ``LADDERS`` (name -> settings of rising accuracy), ``SAME_MESH`` (settings, but for the
+number of intervals, that give three new collocation points per interval) and
+``solve(family, n, accuracy_knob, seed) -> dict(cost, cpu, wall, note)``. It imports its package inside
+`solve`, before the clock starts, so that the driver can read the ladders without it.
 """
 
 import json

@@ -53,13 +53,14 @@ def solve(family, n, accuracy_knob, seed):
                 for i in range(n)
                 for j in range(n)
             )
-            reward = sum(target * value for target, value in zip(targets, z))
+            reward = sum(target * value for target, value in zip(targets, z, strict=True))
             effort = sum(value**2 for value in W)
             phase.integrand[0] = -reward + data.beta * overlap / 2 + effort / (2 * data.beta)
 
         def objective(arg):
             phase = arg.phase[0]
-            arg.objective = phase.integral[0] - sum(t * value for t, value in zip(targets, phase.final_state))
+            reward = sum(target * phase.final_state[i] for i, target in enumerate(targets))
+            arg.objective = phase.integral[0] - reward
 
     problem.functions.continuous = continuous
     problem.functions.objective = objective
