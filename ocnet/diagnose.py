@@ -24,7 +24,9 @@ _ADVICE = {
 
 def failure_text(solution: Solution) -> str:
     """Say how a solve ended, which constraints are worst, and what to try."""
-    lines = [f"Problem '{solution.problem_name}': {solution.status.value} ({solution.message.split('(')[-1].rstrip(')')})."]
+    lines = [
+        f"Problem '{solution.problem_name}': {solution.status.value} ({solution.message.split('(')[-1].rstrip(')')})."
+    ]
     worst = violations(solution)
     if worst:
         lines.append("Largest violations: " + "; ".join(worst) + ".")
@@ -65,7 +67,9 @@ def violations(solution: Solution, most: int = 3, smallest: float = 1e-6) -> lis
             if amount.size and np.isfinite(amount[:, i]).any():
                 j = int(np.nanargmax(amount[:, i]))
                 if amount[j, i] > smallest:
-                    found.append((amount[j, i], f"{what}{label} at {sign} = {times[j]:.6g}: off by {amount[j, i]:.2e}"))
+                    found.append(
+                        (amount[j, i], f"{what}{label} at {sign} = {times[j]:.6g}: off by {amount[j, i]:.2e}")
+                    )
 
     x, u = solution.x, solution.u
     for values, times, low, high, kind in (
@@ -93,10 +97,18 @@ def violations(solution: Solution, most: int = 3, smallest: float = 1e-6) -> lis
 
 
 def _evaluate(
-    f: Functions, name: str, t: np.ndarray, x: np.ndarray, u: np.ndarray, q: np.ndarray, p: np.ndarray, dx: object = None
+    f: Functions,
+    name: str,
+    t: np.ndarray,
+    x: np.ndarray,
+    u: np.ndarray,
+    q: np.ndarray,
+    p: np.ndarray,
+    dx: object = None,
 ) -> np.ndarray:
     function = getattr(f, name)
     rows = [
-        function(t[i], x[i], 0 if dx is None else np.asarray(dx)[i], u[i], q, p).full().ravel() for i in range(len(t))
+        function(t[i], x[i], 0 if dx is None else np.asarray(dx)[i], u[i], q, p).full().ravel()
+        for i in range(len(t))
     ]
     return np.array(rows).reshape(len(t), -1)

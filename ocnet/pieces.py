@@ -25,7 +25,6 @@ class Pieces:
         inner = interpolant.breaks[1:-1]
         owner = np.searchsorted(inner, middle, side="right")
         count = interpolant.count[owner]
-        self._limits = interpolant.limits or (-np.inf, np.inf)
         self.shape = (len(middle), interpolant.values.shape[1])
         self._limits = interpolant.limits
         self._groups: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []

@@ -104,7 +104,9 @@ class Solution(Trajectory):
         """How far the numbers can be trusted; computed when it is first asked for."""
         if self._certificate is None:
             if self._certify is None:
-                raise ProblemError(f"'{self.problem_name}': this solution has no certificate; call ocnet.verify.")
+                raise ProblemError(
+                    f"'{self.problem_name}': this solution has no certificate; call ocnet.verify."
+                )
             self._certificate = self._certify(self)
         return self._certificate
 
@@ -122,9 +124,13 @@ class Solution(Trajectory):
         """
         layout = self._names["parameters"]
         if parameter not in dict(layout):
-            raise ProblemError(f"'{self.problem_name}' has no parameter '{parameter}'; it has {list(dict(layout))}.")
+            raise ProblemError(
+                f"'{self.problem_name}' has no parameter '{parameter}'; it has {list(dict(layout))}."
+            )
         if self.result.sensitivity is None:
-            raise ProblemError(f"'{self.problem_name}': the multipliers are not available (a loaded solution).")
+            raise ProblemError(
+                f"'{self.problem_name}': the multipliers are not available (a loaded solution)."
+            )
         return split(self.result.sensitivity(), layout)[parameter]
 
     def __str__(self) -> str:
@@ -143,7 +149,9 @@ class Solution(Trajectory):
             self._add(extra, self.p, self.state_layout, "costate_time", "costate", prefix="costate_")
             data = data.assign({key: value for key, value in extra.items() if key.startswith("costate_")})
         for kind in ("unknowns", "parameters"):
-            for name, value in split(np.asarray(getattr(self.result, "q" if kind == "unknowns" else kind)), self._names[kind]).items():
+            for name, value in split(
+                np.asarray(getattr(self.result, "q" if kind == "unknowns" else kind)), self._names[kind]
+            ).items():
                 data[name] = (tuple(f"{name}_{i}" for i in range(value.ndim)), value, {"role": kind[:-1]})
         return data
 
@@ -157,7 +165,14 @@ class Solution(Trajectory):
             "cost": self.cost,
             "mesh_error": self.mesh_error,
             "costates": int(self.p is not None),
-            "report": json.dumps({"errors": self.errors, "stats": self.stats, "optima": self.optima, "second_order": self.result.second_order}),
+            "report": json.dumps(
+                {
+                    "errors": self.errors,
+                    "stats": self.stats,
+                    "optima": self.optima,
+                    "second_order": self.result.second_order,
+                }
+            ),
         }
 
     @classmethod

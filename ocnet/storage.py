@@ -40,7 +40,9 @@ def load(path: str | os.PathLike[str], problem: Problem | None = None) -> Soluti
         solution = Solution.from_dataset(data, problem)
         solution.certify_with(verify)
     except (KeyError, ValueError, TypeError) as error:
-        raise StorageError(f"load: '{path}' lacks a part or has one of the wrong form ({error!r}).") from error
+        raise StorageError(
+            f"load: '{path}' lacks a part or has one of the wrong form ({error!r})."
+        ) from error
     if problem is not None:
         wanted = [(v.name, v.shape) for v in problem.functions.states + problem.functions.controls]
         found = solution.state_layout + solution.control_layout

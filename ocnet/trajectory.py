@@ -52,7 +52,9 @@ class Interpolant:
         """A discrete-time sequence of (M,) times and (M, n) values."""
         index = np.arange(len(time))
         last = time[-1] if len(time) > 1 else time[0] + 1
-        return cls(time, values, np.append(time[:-1], last), index[:-1], np.ones(len(time) - 1, int), discrete=True)
+        return cls(
+            time, values, np.append(time[:-1], last), index[:-1], np.ones(len(time) - 1, int), discrete=True
+        )
 
     def __call__(self, t: Any, derivative: bool = False) -> np.ndarray:
         """Evaluate at times of any shape; the components are the last axis.
@@ -228,10 +230,15 @@ class Trajectory:
         data["mesh"] = (("mesh_point",), self.x.breaks, {"long_name": "ends of the mesh intervals"})
         return xarray.Dataset(data, attrs=self._attributes())
 
-    def _add(self, data: dict[str, Any], f: Interpolant, layout: Layout, axis: str, role: str, prefix: str = "") -> None:
+    def _add(
+        self, data: dict[str, Any], f: Interpolant, layout: Layout, axis: str, role: str, prefix: str = ""
+    ) -> None:
         data[axis] = ((axis,), f.time)
         for part in ("first", "count"):
-            data[f"{axis}_{part}"] = (("interval" if axis == "time" else f"{axis}_interval",), getattr(f, part))
+            data[f"{axis}_{part}"] = (
+                ("interval" if axis == "time" else f"{axis}_interval",),
+                getattr(f, part),
+            )
         for name, values in split(f.values, layout).items():
             dims = (axis, *(f"{name}_{i}" for i in range(values.ndim - 1)))
             data[prefix + name] = (dims, values, {"role": role, "units": "dimensionless"})
@@ -278,7 +285,10 @@ def read_interpolant(data: xarray.Dataset, layout: Layout, axis: str, prefix: st
     values = np.concatenate(parts, axis=1).astype(float)
     limits = None
     if axis == "control_time" and f"lower_{layout[0][0]}" in data:
-        low, high = (np.concatenate([data[f"{side}_{n}"].values.reshape(-1) for n, _ in layout]) for side in ("lower", "upper"))
+        low, high = (
+            np.concatenate([data[f"{side}_{n}"].values.reshape(-1) for n, _ in layout])
+            for side in ("lower", "upper")
+        )
         limits = (low, high)
     return Interpolant(time, values, data["mesh"].values, *index, bool(data.attrs["discrete"]), limits)
 

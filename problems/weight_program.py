@@ -28,12 +28,14 @@ from scipy.integrate import solve_ivp
 
 from ocnet.errors import DataError, OptionError, ProblemError, ShapeError, UnsupportedError
 from ocnet.horizon import Discounted, Finite, Steps
+from ocnet.methods.result import Result, Status
 from ocnet.networks import Activation, additive, recall
 from ocnet.networks import activation as resolve
 from ocnet.networks.activations import ActivationLike
 from ocnet.problem import Problem
-from ocnet.solution import Result, Solution, Status
+from ocnet.solution import Solution
 from ocnet.trajectory import Interpolant, Trajectory
+from ocnet.verify import verify
 from problems.checked import array, number
 from problems.optimal_weights import (
     Index,
@@ -202,7 +204,7 @@ def closed_form(
         method="closed form",
         stats={"build": 0.0, "solve": time.perf_counter() - began, "iterations": 0},
     )
-    return Solution(made, result)
+    return Solution(made, result, certify=verify)
 
 
 def outer_product(targets: ArrayLike, beta: float) -> np.ndarray:

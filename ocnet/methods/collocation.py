@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,14 +13,15 @@ from ocnet.errors import OptionError, ProblemError, UnsupportedError
 from ocnet.functions import Bounds
 from ocnet.horizon import Discounted, FreeTime, Steps
 from ocnet.methods import guess as guesses
+from ocnet.methods.answer import answer
+from ocnet.methods.estimate import Stage, assess
 from ocnet.methods.ipopt import Ending, NonlinearSolver, check_options
-from ocnet.methods.mesh import Along, Errors, Mesh
-from ocnet.methods.refine import SMOOTH, refine, smoothness
+from ocnet.methods.mesh import Mesh
+from ocnet.methods.refine import SMOOTH, refine
+from ocnet.methods.result import Result, Status
 from ocnet.methods.scheme import SCHEMES
 from ocnet.methods.transcription import Kernels, Point, Transcription
 from ocnet.problem import Problem
-from ocnet.methods.result import Result, Status
-from ocnet.trajectory import Interpolant
 
 TAIL = 1e-9  # of the cost: what may be left out beyond the end of an infinite horizon
 Report = Callable[[int, float, float], None]
@@ -69,23 +69,50 @@ class Collocation:
     _settings: tuple[tuple[str, Any], ...] = field(default=(), init=False, repr=False)
 
     def __post_init__(self) -> None:
-        for name, low, high in (("intervals", 1, 10**6), ("degree", 1, 30), ("max_refinements", 1, 10**4), ("max_points", 1, 10**8)):
+        for name, low, high in (
+            ("intervals", 1, 10**6),
+            ("degree", 1, 30),
+            ("max_refinements", 1, 10**4),
+            ("max_points", 1, 10**8),
+        ):
             value = getattr(self, name)
             if value is None and name == "intervals":
                 continue
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not low <= value <= high:
-                raise OptionError(f"Collocation: {name} is {value!r}; expected an integer from {low} to {high}.")
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, (int, np.integer))
+                or not low <= value <= high
+            ):
+                raise OptionError(
+                    f"Collocation: {name} is {value!r}; expected an integer from {low} to {high}."
+                )
         if self.scheme not in SCHEMES:
             raise OptionError(f"Collocation: scheme is {self.scheme!r}; expected one of {list(SCHEMES)}.")
-        if self.refine_to is not None and not (isinstance(self.refine_to, (int, float)) and 1e-13 <= self.refine_to < 1):
-            raise OptionError(f"Collocation: refine_to is {self.refine_to!r}; expected None or a number in [1e-13, 1).")
+        if self.refine_to is not None and not (
+            isinstance(self.refine_to, (int, float)) and 1e-13 <= self.refine_to < 1
+        ):
+            raise OptionError(
+                f"Collocation: refine_to is {self.refine_to!r}; expected None or a number in [1e-13, 1)."
+            )
         if self.options is not None and not isinstance(self.options, Mapping):
-            raise OptionError(f"Collocation: options is {self.options!r}; expected a mapping of names to values.")
+            raise OptionError(
+                f"Collocation: options is {self.options!r}; expected a mapping of names to values."
+            )
         check_options(self.solver, self.options or {})
         object.__setattr__(self, "_settings", tuple(sorted((self.options or {}).items())))
 
     def __hash__(self) -> int:
-        return hash((self.intervals, self.degree, self.scheme, self.refine_to, self.solver, self.polish, str(self._settings)))
+        return hash(
+            (
+                self.intervals,
+                self.degree,
+                self.scheme,
+                self.refine_to,
+                self.solver,
+                self.polish,
+                str(self._settings),
+            )
+        )
 
     @property
     def label(self) -> str:
@@ -98,45 +125,6 @@ class Collocation:
         return CollocationSolver(problem, self)
 
 
-@dataclass
-class Stage:
-    """One solved mesh."""
-
-    transcription: Transcription
-    ending: Ending
-    point: Point
-    x: Interpolant
-    u: Interpolant
-    p: Interpolant
-    errors: Errors
-    slopes: tuple[np.ndarray, np.ndarray, np.ndarray]
-
-    @cached_property
-    def decay(self) -> np.ndarray:
-        """Decay of the polynomials' coefficients on each interval."""
-        return smoothness(self.transcription.mesh, self.u.values, self.x.values)
-
-    @property
-    def cost_error(self) -> float:
-        """Estimated error of the cost from mesh and control shape, relative to the cost."""
-        return float(self._shares.sum())
-
-    @property
-    def _shares(self) -> np.ndarray:
-        return (np.abs(self.errors.cost) + np.abs(self.errors.shape)) / max(abs(self.ending.cost), 1e-9)
-
-    def worst(self, demand: float, smooth: np.ndarray) -> np.ndarray:
-        """What refinement goes by, for each interval.
-
-        The errors of the states; those of the cost while their sum exceeds the demand; and those of the
-        controls where they are smooth, with a tenfold allowance, as they converge an order later.
-        """
-        worst = np.maximum(self.errors.states, np.where(smooth, self.errors.control / 10, 0.0))
-        if self.cost_error > demand:
-            worst = np.maximum(worst, self._shares * len(worst))
-        return worst
-
-
 class CollocationSolver:
     """A problem prepared for direct collocation, to be solved many times."""
 
@@ -145,13 +133,17 @@ class CollocationSolver:
         self.problem, self.method = problem, method
         horizon = problem.horizon
         if not problem.functions.has_cost:
-            raise ProblemError(f"Problem '{problem.name}': it has no cost; call problem.minimize before solve.")
+            raise ProblemError(
+                f"Problem '{problem.name}': it has no cost; call problem.minimize before solve."
+            )
         if isinstance(horizon, Steps) and horizon.n is None:
             raise UnsupportedError(
                 f"Problem '{problem.name}': collocation cannot treat infinitely many steps; state a finite number."
             )
         infinite = isinstance(horizon, Discounted)
-        if infinite and (problem.functions.final.numel_out(0) or any(v.final is not None for v in problem.functions.states)):
+        if infinite and (
+            problem.functions.final.numel_out(0) or any(v.final is not None for v in problem.functions.states)
+        ):
             raise UnsupportedError(
                 f"Problem '{problem.name}': final values and constraints on an infinite horizon are not supported; "
                 "the cost decides where the states go."
@@ -183,7 +175,9 @@ class CollocationSolver:
         breaks = np.union1d(breaks, near)
         return Mesh(breaks, np.full(len(breaks) - 1, m.degree), m.scheme)
 
-    def built(self, mesh: Mesh, scales: tuple[np.ndarray, np.ndarray, np.ndarray, float]) -> tuple[Transcription, NonlinearSolver]:
+    def built(
+        self, mesh: Mesh, scales: tuple[np.ndarray, np.ndarray, np.ndarray, float]
+    ) -> tuple[Transcription, NonlinearSolver]:
         """Transcription and solver of a mesh, kept for later solves."""
         key = (mesh.breaks.tobytes(), mesh.degrees.tobytes(), *(np.asarray(s).tobytes() for s in scales))
         if key not in self._transcriptions:
@@ -191,7 +185,12 @@ class CollocationSolver:
             t = Transcription(self.kernels, mesh, scales)
             program, derivatives = t.program.functions()
             solver = NonlinearSolver(
-                program, derivatives, t.program.scale, t.program.row_scale, self.method.solver, dict(self.method._settings)
+                program,
+                derivatives,
+                t.program.scale,
+                t.program.row_scale,
+                self.method.solver,
+                dict(self.method._settings),
             )
             while len(self._transcriptions) >= 8:
                 self._transcriptions.pop(next(iter(self._transcriptions)))
@@ -225,7 +224,14 @@ class CollocationSolver:
         return result
 
     def _solve(
-        self, end: float | None, guess: Any, p: np.ndarray, bounds: Bounds, tolerance: float, report: Report | None, rng: Any
+        self,
+        end: float | None,
+        guess: Any,
+        p: np.ndarray,
+        bounds: Bounds,
+        tolerance: float,
+        report: Report | None,
+        rng: Any,
     ) -> Result:
         built_before, estimated_before = self.build_seconds, self.estimate_seconds
         iterations, seconds, history = 0, 0.0, []
@@ -247,10 +253,15 @@ class CollocationSolver:
                 break
             if new.ending.status is Status.SOLVED:
                 stage = new
-                mesh = refine(mesh, new.worst(self.method.refine_to, new.decay < SMOOTH), self.method.refine_to, new.decay)
+                mesh = refine(
+                    mesh,
+                    new.worst(self.method.refine_to, new.decay < SMOOTH),
+                    self.method.refine_to,
+                    new.decay,
+                )
             else:  # a coarse mesh may have no solution at all
                 mesh = refine(mesh, np.full(mesh.size, np.inf), 1.0, np.zeros(mesh.size))
-        return self._result(new, status, p, bounds, history, {
+        return answer(new, status, p, history, self.method.label, {
             "build": self.build_seconds - built_before, "solve": seconds,
             "estimate": self.estimate_seconds - estimated_before, "iterations": iterations,
         })  # fmt: skip
@@ -260,7 +271,11 @@ class CollocationSolver:
         status = stage.ending.status
         fixed = self.method.refine_to is None or stage.transcription.mesh.name == "steps"
         if status is not Status.SOLVED:
-            again = status in (Status.INFEASIBLE, Status.FAILED, Status.ITERATION_LIMIT) and not fixed and round_ < 2
+            again = (
+                status in (Status.INFEASIBLE, Status.FAILED, Status.ITERATION_LIMIT)
+                and not fixed
+                and round_ < 2
+            )
             return None if again else status
         if stage.transcription.mesh.name == "steps":
             return Status.SOLVED
@@ -285,7 +300,9 @@ class CollocationSolver:
         limits = t.bounds(bounds)
         if before is not None:
             end = before.point.end if t.kernels.nt else 1.0
-            start = guesses.Start(guesses.held(before.x), guesses.held(before.u), before.point.q, end, guesses.held(before.p))
+            start = guesses.Start(
+                guesses.held(before.x), guesses.held(before.u), before.point.q, end, guesses.held(before.p)
+            )
         w = self._place(t, start)
         polish = self.method.polish and self._has_bias(limits)
         if start.p is None:
@@ -295,14 +312,16 @@ class CollocationSolver:
             if polish and before is not None:
                 exact = solver.polish(w, *multipliers, limits, p, t.densities(), before.ending)
                 if exact is not None:
-                    return self._stage(t, exact, p)
+                    return self._assess(t, exact, p)
             barrier = 1e-7 if before is not None else 1e-5
-            ending = solver.solve(w, limits, p, tolerance, multipliers=multipliers, barrier=barrier, report=report)
+            ending = solver.solve(
+                w, limits, p, tolerance, multipliers=multipliers, barrier=barrier, report=report
+            )
             if ending.status not in (Status.SOLVED, Status.INTERRUPTED):
                 ending = solver.solve(w, limits, p, tolerance, report=report)
         if polish and ending.status is Status.SOLVED:
             ending = self._polish(t, solver, ending, limits, p)
-        return self._stage(t, ending, p)
+        return self._assess(t, ending, p)
 
     def _has_bias(self, limits: tuple[np.ndarray, ...]) -> bool:
         """Whether an interior-point answer is off: by the barrier, or where discounts make the cost weigh little."""
@@ -310,7 +329,9 @@ class CollocationSolver:
         movable = (low < high) & (np.isfinite(low) | np.isfinite(high))
         return bool(movable.any() or np.any(g_low < g_high) or self.kernels.rate > 0)
 
-    def _polish(self, t: Transcription, solver: NonlinearSolver, ending: Ending, limits: Any, p: np.ndarray) -> Ending:
+    def _polish(
+        self, t: Transcription, solver: NonlinearSolver, ending: Ending, limits: Any, p: np.ndarray
+    ) -> Ending:
         """Replace an interior-point answer by the exact solution of the discrete problem, where that settles."""
         exact = solver.polish(ending.w, ending.lam_w, ending.lam_g, limits, p, t.densities(), ending)
         if exact is not None:
@@ -323,43 +344,11 @@ class CollocationSolver:
             return ending
         return solver.polish(closer.w, closer.lam_w, closer.lam_g, limits, p, t.densities(), closer) or closer
 
-    def _stage(self, t: Transcription, ending: Ending, p: np.ndarray) -> Stage:
-        point = t.take_apart(ending.w)
-        scale = point.end if t.kernels.nt else 1.0
-        b = self.functions.bounds(p)
-        limits = (b.u_lower, b.u_upper)
-        x, u = t.mesh.states(point.x, scale), t.mesh.controls(point.u, scale, limits)
-        slopes = t.slopes(ending.w, ending.lam_g, p)
-        costates = t.costates(ending.lam_g, slopes[2])
+    def _assess(self, t: Transcription, ending: Ending, p: np.ndarray) -> Stage:
         start = time.process_time()
-        errors = Errors(*(np.zeros(t.mesh.size) for _ in range(4)))
-        if t.mesh.name != "steps" and np.isfinite(ending.w).all():
-            own = (t.mesh.states(point.x), t.mesh.controls(point.u, 1.0, limits), costates)
-            errors = t.mesh.error(own[0], own[1], lambda *at: self._along(own[2], point, scale, p, *at))
+        stage = assess(t, ending, p)
         self.estimate_seconds += time.process_time() - start
-        if t.kernels.nt:
-            costates = replace(costates, time=costates.time * scale, breaks=costates.breaks * scale)
-        return Stage(t, ending, point, x, u, costates, errors, slopes)
-
-    def _along(
-        self, costates: Interpolant, point: Point, scale: float, p: np.ndarray, moment: np.ndarray, x: np.ndarray, u: np.ndarray
-    ) -> Along:
-        """Derivatives, costs and the Hamiltonian's distance from its minimum, for many points at once."""
-        f, count = self.functions, len(moment)
-        t = (moment * scale)[None]
-        dx = guesses.on_points(f.dynamics, count)(t, x.T, 0, u.T, point.q, p)
-        rate_ = guesses.on_points(f.stage, count)(t, x.T, dx, u.T, point.q, p).full().ravel()
-        costate = guesses.held(costates)(moment)
-        weight = np.exp(-self.kernels.rate * (moment - costates.breaks[0]))
-        gap, off = np.zeros(count), np.zeros(count)
-        if self.kernels.control_slopes is not None:
-            slopes = self.kernels.control_slopes.map("slopes", "serial", count, [3, 4], [])
-            by_u, curvature = (a.full().T for a in slopes(t, x.T, u.T, point.q, p, costate.T))
-            b = f.bounds(p)
-            step = _best_step(by_u, curvature, b.u_lower - u, b.u_upper - u)
-            gap = -np.sum(by_u * step + curvature * step**2 / 2, axis=1)
-            off = np.max(np.abs(step) / (1 + np.abs(u).max(axis=0)), axis=1, initial=0.0)
-        return Along(scale * dx.full().T, scale * weight * rate_, weight[:, None] * costate, scale * weight * gap, off)
+        return stage
 
     def _place(self, t: Transcription, start: guesses.Start) -> np.ndarray:
         scale = start.end if t.kernels.nt else 1.0
@@ -408,7 +397,9 @@ class CollocationSolver:
         for group_old, group_new in zip(old.groups[1:], t.groups[1:], strict=True):
             lam[group_new.rows] = before.ending.lam_g[group_old.rows]
 
-    def _scales(self, start: guesses.Start, bounds: Bounds, mesh: Mesh) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    def _scales(
+        self, start: guesses.Start, bounds: Bounds, mesh: Mesh
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
         """Powers of two near the sizes of guess and bounds, per variable; 1 where these are within [0.1, 10]."""
         scale = start.end if self.kernels.nt else 1.0
         x = np.abs(start.x(mesh.node_times * scale)).max(axis=0)
@@ -421,7 +412,11 @@ class CollocationSolver:
             (self.functions.unknowns, np.abs(start.q), bounds.q_lower, bounds.q_upper),
         ):
             limits = np.fmax(np.abs(low), np.abs(high))
-            size = np.where(np.isfinite(limits) & (limits > 0), np.fmin(np.fmax(size, limits), 1e3 * np.fmax(size, 1e-3)), size)
+            size = np.where(
+                np.isfinite(limits) & (limits > 0),
+                np.fmin(np.fmax(size, limits), 1e3 * np.fmax(size, 1e-3)),
+                size,
+            )
             parts, first = [np.zeros(0)], 0
             for v in group:
                 parts.append(np.full(v.size, _power(size[first : first + v.size].max())))
@@ -429,95 +424,6 @@ class CollocationSolver:
             result.append(np.concatenate(parts))
         return result[0], result[1], result[2], _power(start.end)
 
-    # ------------------------------------------------------------------ the answer
-
-    def _result(
-        self, stage: Stage, status: Status, p: np.ndarray, bounds: Bounds, history: list[Any], stats: dict[str, Any]
-    ) -> Result:
-        t, ending = stage.transcription, stage.ending
-        low, high, g_low, g_high = t.bounds(bounds)
-        by_w, by_p, _ = stage.slopes
-        if not np.isfinite(stage.x.values).all() or not np.isfinite(ending.cost):
-            status = Status.NOT_FINITE
-        size = max(1e-12, abs(ending.cost))
-        bias = _complementarity(ending.w, low, high, -by_w)
-        errors = {"mesh": float(stage.errors.states.max(initial=0.0)), "cost": float(np.abs(stage.errors.cost).sum() / size)}
-        errors |= {"control shape": float(np.abs(stage.errors.shape).sum() / size), "barrier": bias / size}
-        if isinstance(self.problem.horizon, Discounted):
-            errors["tail"] = self._tail(stage, p) / size
-        stats |= {
-            "intervals": t.mesh.size, "points": t.mesh.points, "unknowns": t.nw, "constraints": t.program.ng,
-            "degrees": [int(t.mesh.degrees.min()), int(t.mesh.degrees.max())], "meshes": history, "solver": ending.reason,
-        }  # fmt: skip
-        if t.mesh.name != "steps":
-            stats["interval_errors"] = stage.errors.states.tolist()
-        names = {Status.SOLVED: "local optimum", Status.NOT_VERIFIED: "local optimum of the discrete problem"}
-        message = f"{names.get(status, 'no optimum')}: {status.value} ({ending.reason})"
-
-        def sensitivity() -> np.ndarray:
-            return self._sensitivity(t, ending, p, by_w, by_p)
-
-        return Result(
-            status=status, message=message, cost=ending.cost, x=stage.x, u=stage.u if self.functions.nu else None,
-            p=stage.p, q=stage.point.q, parameters=p, mesh_error=float(stage.errors.states.max(initial=0.0)),
-            method=self.method.label, errors=errors, stats=stats, sensitivity=sensitivity,
-            second_order=None if not status.success else not ending.regularised,
-        )  # fmt: skip
-
-    def _tail(self, stage: Stage, p: np.ndarray) -> float:
-        """Size of the cost that is left out, if the stage cost stays what it is at the end."""
-        f, rate_ = self.functions, self.kernels.rate
-        t, x = stage.x.breaks[-1], stage.x.values[-1]
-        u = stage.u.values[-1] if f.nu else np.zeros(0)
-        flow = f.dynamics(t, x, 0, u, stage.point.q, p)
-        value = float(f.stage(t, x, flow, u, stage.point.q, p))
-        return float(np.exp(-rate_ * (t - stage.x.breaks[0])) * abs(value) / rate_)
-
-    def _sensitivity(self, t: Transcription, ending: Ending, p: np.ndarray, by_w: np.ndarray, by_p: np.ndarray) -> np.ndarray:
-        """dJ/dp: through the functions, and through every bound that contains a parameter."""
-        f = self.functions
-        function = f.bound_function
-        jacobian = [np.atleast_2d(j.full()) for j in function.jacobian().call([p, *function.call([p])])]
-        lam = -by_w
-        x_lam, u_lam = lam[t.x_index], lam[t.u_index]
-        first, last = x_lam[0].copy(), x_lam[-1].copy()
-        b = f.bounds(p)
-        x_lam[0, ~np.isnan(b.initial)] = 0.0
-        x_lam[-1, ~np.isnan(b.final)] = 0.0
-        shares = []
-        for values in (x_lam, u_lam, lam[None, t.q_at : t.end_at]):
-            shares += [np.minimum(values, 0).sum(axis=0), np.maximum(values, 0).sum(axis=0)]
-        shares += [np.where(np.isnan(b.initial), 0, first), np.where(np.isnan(b.final), 0, last)]
-        rows = dict(zip(["path", *self.kernels.ends], t.groups, strict=True))
-        for place in ("path", "initial", "final"):
-            values = np.zeros((1, f.nx if place == "path" else 0))
-            if place in rows:
-                values = ending.lam_g[rows[place].rows].reshape(rows[place].count, -1)
-            values = values[:, f.nx :] if place == "path" else values
-            shares += [np.minimum(values, 0).sum(axis=0), np.maximum(values, 0).sum(axis=0)]
-        total = by_p.copy()
-        for share, block in zip(shares, jacobian, strict=True):
-            if len(share):
-                total -= share @ np.nan_to_num(block)
-        return total
-
-
-def _best_step(slope: np.ndarray, curvature: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Minimiser of slope·v + curvature·v²/2 on [low, high], by component; no step where it is not finite."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        newton = np.where(curvature > 0, -slope / curvature, np.where(slope > 0, -np.inf, np.inf) * (slope != 0))
-    step = np.clip(np.nan_to_num(newton, posinf=np.inf, neginf=-np.inf), np.minimum(low, 0), np.maximum(high, 0))
-    return np.where(np.isfinite(step), step, 0.0)
-
 
 def _power(size: float) -> float:
     return 1.0 if not 0 < size < np.inf or 0.1 <= size <= 10 else float(2.0 ** np.round(np.log2(size)))
-
-
-def _complementarity(w: np.ndarray, low: np.ndarray, high: np.ndarray, lam: np.ndarray) -> float:
-    """Sum of multiplier times distance to the bound: what the barrier may have cost (exact if convex)."""
-    movable = high > low
-    slack = np.where(lam > 0, high - w, w - low)[movable]
-    force = np.abs(lam[movable])
-    both = np.isfinite(slack)
-    return float(force[both] @ np.abs(slack[both]))

@@ -62,7 +62,9 @@ def start(
     if guess is None:
         guess = {}
     if not isinstance(guess, Mapping):
-        raise ProblemError(f"guess is a {type(guess).__name__}; expected a mapping of names, a Solution or None.")
+        raise ProblemError(
+            f"guess is a {type(guess).__name__}; expected a mapping of names, a Solution or None."
+        )
     known = [v.name for v in functions.states + functions.controls + functions.unknowns]
     free = isinstance(functions.problem.horizon, FreeTime)
     strangers = [name for name in guess if name not in known + ["time"] * free]
@@ -70,8 +72,15 @@ def start(
         raise ProblemError(f"guess: {strangers} are not variables of the problem; it has {known}.")
     end = float(as_data(guess["time"], (1,), "guess of the final time")[0]) if "time" in guess else span[1]
     span = (span[0], end)
-    given = {name: _of_time(value, _shape(functions, name), f"guess of '{name}'", span) for name, value in guess.items() if name != "time"}
-    q = [given[v.name](np.array([span[0]]))[0] if v.name in given else v.guess.reshape(-1) for v in functions.unknowns]
+    given = {
+        name: _of_time(value, _shape(functions, name), f"guess of '{name}'", span)
+        for name, value in guess.items()
+        if name != "time"
+    }
+    q = [
+        given[v.name](np.array([span[0]]))[0] if v.name in given else v.guess.reshape(-1)
+        for v in functions.unknowns
+    ]
     constants = np.concatenate([np.zeros(0), *q])
     default = _default_controls(bounds, span, rng, isinstance(functions.problem.horizon, Steps))
     u = _combine(functions.controls, given, default)
@@ -85,7 +94,9 @@ def _shape(functions: Functions, name: str) -> tuple[int, ...]:
     return functions.problem.variables[name].shape
 
 
-def _from_trajectory(functions: Functions, bounds: Bounds, guess: Trajectory, span: tuple[float, float]) -> Start:
+def _from_trajectory(
+    functions: Functions, bounds: Bounds, guess: Trajectory, span: tuple[float, float]
+) -> Start:
     wanted = [(v.name, v.shape) for v in functions.states]
     controls = [(v.name, v.shape) for v in functions.controls]
     if guess.state_layout != wanted or guess.control_layout != controls:
@@ -152,7 +163,9 @@ def middle(low: np.ndarray, high: np.ndarray) -> np.ndarray:
         return np.where(both, np.where(both, (low + high) / 2, 0.0), np.clip(0.0, low, high))
 
 
-def _default_controls(b: Bounds, span: tuple[float, float], rng: np.random.Generator | None, discrete: bool) -> OfTime:
+def _default_controls(
+    b: Bounds, span: tuple[float, float], rng: np.random.Generator | None, discrete: bool
+) -> OfTime:
     centre = middle(b.u_lower, b.u_upper)
     if rng is None:
         return lambda t: np.tile(centre, (len(t), 1))
@@ -199,14 +212,18 @@ def _rollout(
     return lambda t: np.column_stack([np.interp(t, times, column) for column in values.T])
 
 
-def _integrate(rhs: Any, x0: np.ndarray, span: tuple[float, float], limit: float) -> tuple[np.ndarray, np.ndarray]:
+def _integrate(
+    rhs: Any, x0: np.ndarray, span: tuple[float, float], limit: float
+) -> tuple[np.ndarray, np.ndarray]:
     def leaves(t: float, x: np.ndarray) -> float:
         return limit - np.abs(x).max()
 
     leaves.terminal = True  # type: ignore[attr-defined]
     times = np.concatenate([[span[0]], span[0] + (span[1] - span[0]) * np.geomspace(1e-4, 1, 200)])
     with np.errstate(all="ignore"):
-        run = solve_ivp(rhs, span, x0, method="LSODA", t_eval=np.unique(times), events=leaves, rtol=1e-5, atol=1e-7)
+        run = solve_ivp(
+            rhs, span, x0, method="LSODA", t_eval=np.unique(times), events=leaves, rtol=1e-5, atol=1e-7
+        )
     good = np.isfinite(run.y).all(axis=0) if run.y.size else np.zeros(0, bool)
     if not good.any():
         return np.array(span), np.tile(x0, (2, 1))

@@ -15,7 +15,7 @@ import casadi as ca
 import numpy as np
 
 from ocnet.errors import OptionError
-from ocnet.methods.polish import Polished, Polisher
+from ocnet.methods.polish import Polisher
 from ocnet.methods.result import Status
 
 LINEAR_SOLVERS = ("mumps", "spral")  # what the CasADi wheels ship; others end the process or fail late
@@ -60,7 +60,9 @@ def check_options(solver: str, options: Mapping[str, Any]) -> None:
         except (RuntimeError, NotImplementedError, TypeError):
             known = False
         if not known:
-            raise OptionError(f"options: {solver} does not accept {name!r} = {value!r}; see its list of options.")
+            raise OptionError(
+                f"options: {solver} does not accept {name!r} = {value!r}; see its list of options."
+            )
 
 
 @dataclass
@@ -172,7 +174,13 @@ class NonlinearSolver:
             own: dict[str, Any] = {"tol": tolerance, "print_level": 0}
             if self.solver == "ipopt":
                 settings.update(self.derivatives)
-                own |= {"sb": "yes", "linear_solver": "mumps", "mumps_pivot_order": 2, "mumps_permuting_scaling": 0, "max_iter": 1000}
+                own |= {
+                    "sb": "yes",
+                    "linear_solver": "mumps",
+                    "mumps_pivot_order": 2,
+                    "mumps_permuting_scaling": 0,
+                    "max_iter": 1000,
+                }
                 own |= {"bound_relax_factor": 0.0, "constr_viol_tol": min(tolerance, 1e-4)}
                 if barrier is not None:
                     own |= {"warm_start_init_point": "yes", "mu_init": barrier}

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sp
 
-from ocnet.methods.scheme import Scheme, differentiation, integration, interpolation, scheme
+from ocnet.methods.scheme import Scheme, differentiation, interpolation, probe, scheme
 from ocnet.trajectory import Interpolant
 
 
@@ -86,7 +86,9 @@ class Mesh:
         times = np.empty(self.nodes)
         for k in range(self.size):
             start = self.first_node[k]
-            times[start : start + self.node_count[k]] = self.breaks[k] + self.lengths[k] * self.scheme(k).nodes
+            times[start : start + self.node_count[k]] = (
+                self.breaks[k] + self.lengths[k] * self.scheme(k).nodes
+            )
         times[np.append(self.first_node, self.nodes - 1)] = self.breaks
         return times
 
@@ -114,7 +116,9 @@ class Mesh:
         """Quadrature weight of each point on its unit interval."""
         return np.concatenate([self.scheme(k).weights for k in range(self.size)])
 
-    def _matrix(self, rows: Callable[[Scheme], np.ndarray], first_row: np.ndarray, count: int) -> sp.csr_matrix:
+    def _matrix(
+        self, rows: Callable[[Scheme], np.ndarray], first_row: np.ndarray, count: int
+    ) -> sp.csr_matrix:
         i, j, v = [], [], []
         for k in range(self.size):
             block = rows(self.scheme(k))
@@ -128,7 +132,9 @@ class Mesh:
     @cached_property
     def evaluation(self) -> sp.csr_matrix:
         """(points, nodes): states at the points."""
-        return self._matrix(lambda s: np.where(np.abs(s.evaluate) > 1e-14, s.evaluate, 0), self.first_point, self.points)
+        return self._matrix(
+            lambda s: np.where(np.abs(s.evaluate) > 1e-14, s.evaluate, 0), self.first_point, self.points
+        )
 
     @cached_property
     def differentiation(self) -> sp.csr_matrix:
@@ -151,7 +157,9 @@ class Mesh:
         """Interpolant of states (nodes, n); `scale` turns mesh times into times."""
         if self.name == "steps":
             return Interpolant.sequence(self.node_times, values)
-        return Interpolant(self.node_times * scale, values, self.breaks * scale, self.first_node, self.node_count)
+        return Interpolant(
+            self.node_times * scale, values, self.breaks * scale, self.first_node, self.node_count
+        )
 
     def controls(
         self, values: np.ndarray, scale: float = 1.0, limits: tuple[np.ndarray, np.ndarray] | None = None
@@ -159,7 +167,9 @@ class Mesh:
         """Interpolant of controls (points, n), cut to their bounds between the points."""
         discrete = self.name == "steps"
         breaks = self.breaks * scale
-        return Interpolant(self.point_times * scale, values, breaks, self.first_point, self.degrees, discrete, limits)
+        return Interpolant(
+            self.point_times * scale, values, breaks, self.first_point, self.degrees, discrete, limits
+        )
 
     def error(self, x: Interpolant, u: Interpolant, along: Along) -> Errors:
         """Estimate the errors on each interval, between and at the collocation points.
@@ -184,27 +194,27 @@ class Mesh:
         result = Errors(*(np.zeros(self.size) for _ in range(4)))
         scale = 1.0 + np.abs(x.values).max(axis=0)
         for s, intervals in self.groups():
-            fine = scheme("gauss", len(s.points) + 3)
-            count, probe = len(fine.points), np.append(fine.points, 1.0)
+            fine, weights, running = probe(len(s.points))
+            count, places = len(fine), np.append(fine, 1.0)
             starts, lengths = self.breaks[intervals, None], self.lengths[intervals, None]
             nodes = x.values[self.first_node[intervals, None] + np.arange(len(s.nodes))]
             inputs = u.values[self.first_point[intervals, None] + np.arange(len(s.points))]
-            states = np.einsum("ij,kjn->kin", interpolation(s.nodes, probe), nodes)
-            times = np.concatenate([starts + lengths * fine.points, starts + lengths * s.points], axis=1)
+            states = np.einsum("ij,kjn->kin", interpolation(s.nodes, places), nodes)
+            times = np.concatenate([starts + lengths * fine, starts + lengths * s.points], axis=1)
             at = np.concatenate([states[:, :-1], np.einsum("ij,kjn->kin", s.evaluate, nodes)], axis=1)
-            between = np.einsum("ij,kjn->kin", interpolation(s.points, fine.points), inputs)
+            between = np.einsum("ij,kjn->kin", interpolation(s.points, fine), inputs)
             if u.limits is not None:
                 between = np.clip(between, *u.limits)
             inputs = np.concatenate([between, inputs], axis=1)
             here = along(times.reshape(-1), at.reshape(times.size, -1), inputs.reshape(times.size, -1))
             slope, costate = (a.reshape(*times.shape, -1) for a in (here.slope, here.costate))
             rate, gap, off = (a.reshape(times.shape) for a in (here.rate, here.gap, here.control))
-            moved = np.einsum("ij,kjn->kin", integration(fine.points, probe), slope[:, :count]) * lengths[:, :, None]
+            moved = np.einsum("ij,kjn->kin", running, slope[:, :count]) * lengths[:, :, None]
             result.states[intervals] = (np.abs(nodes[:, :1] + moved - states) / scale).max(axis=(1, 2))
-            speed = np.einsum("ij,kjn->kin", differentiation(s.nodes, fine.points), nodes) / lengths[:, :, None]
+            speed = np.einsum("ij,kjn->kin", differentiation(s.nodes, fine), nodes) / lengths[:, :, None]
             extra = rate[:, :count] + np.einsum("kin,kin->ki", costate[:, :count], slope[:, :count] - speed)
-            result.cost[intervals] = (extra @ fine.weights - rate[:, count:] @ s.weights) * lengths[:, 0]
-            result.shape[intervals] = gap[:, :count] @ fine.weights * lengths[:, 0]
+            result.cost[intervals] = (extra @ weights - rate[:, count:] @ s.weights) * lengths[:, 0]
+            result.shape[intervals] = gap[:, :count] @ weights * lengths[:, 0]
             result.control[intervals] = off[:, :count].max(axis=1)
         return result
 

@@ -111,7 +111,9 @@ class Group:
         z = ca.reshape(ca.mtimes(_dm(self.place), w), self.kernel.nz, self.count)
         return mapped(function, self.count)(z, ca.DM(self.data), p, *more)
 
-    def slopes(self, w: np.ndarray, p: np.ndarray, sigma: np.ndarray, lam: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def slopes(
+        self, w: np.ndarray, p: np.ndarray, sigma: np.ndarray, lam: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Gradients of sigma·cost + lam·constraints, numerically: by z (count, nz) and by p, summed (np,)."""
         z = (self.place @ w).reshape(self.count, self.kernel.nz).T
         by_z, by_p = mapped(self.kernel.slopes, self.count)(
@@ -143,7 +145,12 @@ class Program:
     """
 
     def __init__(
-        self, groups: list[Group], linear: sp.csr_matrix, scale: np.ndarray, row_scale: np.ndarray | None, np_: int
+        self,
+        groups: list[Group],
+        linear: sp.csr_matrix,
+        scale: np.ndarray,
+        row_scale: np.ndarray | None,
+        np_: int,
     ) -> None:
         self.groups, self.scale, self.nw = groups, scale, len(scale)
         offset = 0
@@ -183,7 +190,11 @@ class Program:
             "grad_f": ca.Function("grad_f", [w, p], [cost, gradient], ["x", "p"], ["f", "grad_f_x"]),
             "jac_g": ca.Function("jac_g", [w, p], [constraints, jacobian], ["x", "p"], ["g", "jac_g_x"]),
             "hess_lag": ca.Function(
-                "hess_lag", [w, p, sigma, lam], [hessian], ["x", "p", "lam_f", "lam_g"], ["triu_hess_gamma_x_x"]
+                "hess_lag",
+                [w, p, sigma, lam],
+                [hessian],
+                ["x", "p", "lam_f", "lam_g"],
+                ["triu_hess_gamma_x_x"],
             ),
         }
 

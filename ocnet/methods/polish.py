@@ -105,7 +105,9 @@ class Polisher:
             lower = (lower & (lam_w <= 0)) | (w < low - small * (1 + np.abs(low))) & ~fixed
             g_upper = (g_upper & (lam_g >= 0)) | (g > g_high + 1e-13) & ~equal
             g_lower = (g_lower & (lam_g <= 0)) | (g < g_low - 1e-13) & ~equal
-            settled = all(np.array_equal(a, b) for a, b in zip(before, (upper, lower, g_upper, g_lower), strict=True))
+            settled = all(
+                np.array_equal(a, b) for a, b in zip(before, (upper, lower, g_upper, g_lower), strict=True)
+            )
             size = float(np.max(np.abs(move) / (1 + np.abs(w)), initial=0.0))
             if not np.isfinite(size) or size > 1e3:
                 return None
@@ -154,7 +156,9 @@ def _solve(
     matrix = sp.bmat([[upper, lower.T], [lower, None]], format="csc")
     b = np.concatenate([s * right, r * low])
     try:
-        factors = splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.1, options={"SymmetricMode": False})
+        factors = splu(
+            matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.1, options={"SymmetricMode": False}
+        )
     except RuntimeError:
         return None
     x = factors.solve(b)

@@ -27,7 +27,10 @@ def smoothness(mesh: Mesh, controls: np.ndarray, states: np.ndarray) -> np.ndarr
     """
     decay = np.zeros(mesh.size)
     for s, intervals in mesh.groups():
-        for positions, values, first in ((s.points, controls, mesh.first_point), (s.nodes, states, mesh.first_node)):
+        for positions, values, first in (
+            (s.points, controls, mesh.first_point),
+            (s.nodes, states, mesh.first_node),
+        ):
             degree = len(positions) - 1
             if degree < 2 or not values.size:
                 continue

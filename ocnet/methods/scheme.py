@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 from numpy.polynomial import legendre
@@ -43,7 +43,7 @@ class Scheme:
     end: np.ndarray | None = None
 
 
-@lru_cache(maxsize=None)
+@cache
 def scheme(name: str, degree: int) -> Scheme:
     """Return the scheme "radau" or "gauss" with `degree` collocation points, or "steps" (discrete time).
 
@@ -52,7 +52,9 @@ def scheme(name: str, degree: int) -> Scheme:
     """
     if name == "steps":
         ends = np.array([0.0, 1.0])
-        return Scheme(ends, ends[:1], np.array([[1.0, 0.0]]), np.array([[-1.0, 1.0]]), np.ones(1), np.zeros((1, 1)))
+        return Scheme(
+            ends, ends[:1], np.array([[1.0, 0.0]]), np.array([[-1.0, 1.0]]), np.ones(1), np.zeros((1, 1))
+        )
     if name == "radau":
         inner = roots_jacobi(degree - 1, 1.0, 0.0)[0] if degree > 1 else np.zeros(0)
         points = np.append((1 + inner) / 2, 1.0)
@@ -79,6 +81,22 @@ def scheme(name: str, degree: int) -> Scheme:
             np.append(-interpolation(nodes, np.ones(1))[0], 1.0),
         )
     raise OptionError(f"scheme is {name!r}; expected one of {list(SCHEMES)}.")
+
+
+@cache
+def probe(degree: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Points, weights and running integrals (to each point, and to 1) of Gauss rules on both halves of [0, 1].
+
+    They resolve what a scheme with `degree` points cannot, such as a control that is cut to its bounds.
+    """
+    half = scheme("gauss", degree + 2)
+    points = np.concatenate([half.points / 2, (1 + half.points) / 2])
+    n = len(half.points)
+    running = np.zeros((2 * n + 1, 2 * n))
+    running[:n, :n] = running[n : 2 * n, n:] = half.integrate / 2
+    running[n:, :n] = half.weights / 2
+    running[-1, n:] = half.weights / 2
+    return points, np.tile(half.weights / 2, 2), running
 
 
 def interpolation(nodes: np.ndarray, t: np.ndarray) -> np.ndarray:

@@ -35,11 +35,13 @@ class Kernels:
         self.rate = rate(problem.horizon)
         self.moving = _moving(f)
         self.nt = int(self.free_time)
-        self.scalar = all(g.is_a("SXFunction") for g in (f.dynamics, f.stage, f.path, f.terminal, f.initial, f.final))
+        self.scalar = all(
+            g.is_a("SXFunction") for g in (f.dynamics, f.stage, f.path, f.terminal, f.initial, f.final)
+        )
 
     @cached_property
     def path(self) -> Kernel:
-        """z = (x, δ of the moving states, u, q, final time); data (time, length of the interval)."""
+        """Z = (x, δ of the moving states, u, q, final time); data (time, length of the interval)."""
         f, nm = self.functions, len(self.moving)
         nx, nu, nq = f.nx, f.nu, f.nq
 
@@ -68,10 +70,12 @@ class Kernels:
         hamiltonian = f.stage(t, x, flow, u, q, p) + ca.dot(costate, flow)
         slope = ca.gradient(hamiltonian, u)
         curvature = ca.diag(ca.hessian(hamiltonian, u)[0])
-        return ca.Function("control_slopes", [t, x, u, q, p, costate], [ca.densify(slope), ca.densify(curvature)])
+        return ca.Function(
+            "control_slopes", [t, x, u, q, p, costate], [ca.densify(slope), ca.densify(curvature)]
+        )
 
     def end(self, name: str, cost: ca.Function | None, con: ca.Function | None) -> Kernel:
-        """z = (x, q, final time) at one moment; data (time)."""
+        """Z = (x, q, final time) at one moment; data (time)."""
         f = self.functions
 
         def evaluate(z: Any, d: Any, p: Any) -> tuple[Any, Any]:
@@ -81,7 +85,12 @@ class Kernels:
             empty = type(z)(0, 1)
             return (cost(*arguments) if cost else type(z)(0)), (con(*arguments) if con else empty)
 
-        return Kernel(name, (f.nx + f.nq + self.nt, 1, f.np), evaluate, self.scalar and (not cost or cost.is_a("SXFunction")))
+        return Kernel(
+            name,
+            (f.nx + f.nq + self.nt, 1, f.np),
+            evaluate,
+            self.scalar and (not cost or cost.is_a("SXFunction")),
+        )
 
     @cached_property
     def ends(self) -> dict[str, Kernel]:
@@ -127,7 +136,9 @@ class Transcription:
         Typical sizes of states, controls, unknown constants and final time.
     """
 
-    def __init__(self, kernels: Kernels, mesh: Mesh, scales: tuple[np.ndarray, np.ndarray, np.ndarray, float]) -> None:
+    def __init__(
+        self, kernels: Kernels, mesh: Mesh, scales: tuple[np.ndarray, np.ndarray, np.ndarray, float]
+    ) -> None:
         self.kernels, self.mesh, self.scales = kernels, mesh, scales
         f = self.functions = kernels.functions
         self._number_unknowns()
@@ -196,11 +207,17 @@ class Transcription:
         parts = [
             _entries(mesh.evaluation, nz, 0, np.arange(nx), self.node_at),
             _entries(mesh.differentiation, nz, nx, np.array(self.kernels.moving, dtype=int), self.node_at),
-            ((count[:, None] * nz + nx + nm + np.arange(f.nu)).ravel(), self.u_index.ravel(), np.ones(self.u_index.size)),
+            (
+                (count[:, None] * nz + nx + nm + np.arange(f.nu)).ravel(),
+                self.u_index.ravel(),
+                np.ones(self.u_index.size),
+            ),
         ]
         tail = f.nq + self.kernels.nt
         shared = np.tile(self.q_at + np.arange(tail), mesh.points)
-        parts.append(((count[:, None] * nz + nz - tail + np.arange(tail)).ravel(), shared, np.ones(len(shared))))
+        parts.append(
+            ((count[:, None] * nz + nz - tail + np.arange(tail)).ravel(), shared, np.ones(len(shared)))
+        )
         place = _csr(parts, (nz * mesh.points, self.nw))
         defects = _entries(mesh.differentiation, kernel.nc, 0, np.arange(nx), self.node_at)
         linear = _csr([defects], (kernel.nc * mesh.points, self.nw))
@@ -216,7 +233,9 @@ class Transcription:
             moment = self.kernels.problem.samples[int(name.split("_")[1])].time
             node, weight = int(np.argmin(np.abs(mesh.node_times - moment))), 1.0
         columns = np.append(self.x_index[node], np.arange(self.q_at, self.nw))
-        place = sp.csr_matrix((np.ones(kernel.nz), (np.arange(kernel.nz), columns)), shape=(kernel.nz, self.nw))
+        place = sp.csr_matrix(
+            (np.ones(kernel.nz), (np.arange(kernel.nz), columns)), shape=(kernel.nz, self.nw)
+        )
         return Group(kernel, place, mesh.node_times[[[node]]], np.array([weight]))
 
     # ------------------------------------------------------------------ bounds
@@ -228,7 +247,11 @@ class Transcription:
         for row, value in ((0, b.initial), (-1, b.final)):
             fixed = ~np.isnan(value)
             x_low[row, fixed] = x_high[row, fixed] = value[fixed]
-        times = (self.kernels.problem.horizon.lower, self.kernels.problem.horizon.upper) if self.kernels.nt else (0, 0)
+        times = (
+            (self.kernels.problem.horizon.lower, self.kernels.problem.horizon.upper)
+            if self.kernels.nt
+            else (0, 0)
+        )
         low = self.join(Point(x_low, np.tile(b.u_lower, (mesh.points, 1)), b.q_lower, times[0]))
         high = self.join(Point(x_high, np.tile(b.u_upper, (mesh.points, 1)), b.q_upper, times[1]))
         g_low, g_high = np.zeros(self.program.ng), np.zeros(self.program.ng)
@@ -241,7 +264,9 @@ class Transcription:
 
     # ------------------------------------------------------------------ multipliers
 
-    def slopes(self, w: np.ndarray, lam: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def slopes(
+        self, w: np.ndarray, lam: np.ndarray, p: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Gradients of the Lagrangian without bounds: by w (nw,), by p (np,), and by z of the path (points, nz)."""
         by_w, by_p, by_z = self.program.linear.T @ lam, np.zeros(self.functions.np), np.zeros(0)
         for group in reversed(self.groups):
@@ -269,14 +294,20 @@ class Transcription:
         for s, k in mesh.groups():
             at = mesh.first_point[k, None] + np.arange(len(s.points))
             x, delta = by_x[at], by_delta[at]
-            start = np.einsum("i,kin->kn", s.evaluate[:, 0], x) + np.einsum("i,kin->kn", s.differentiate[:, 0], delta)
-            stop = -np.einsum("i,kin->kn", s.evaluate[:, -1], x) - np.einsum("i,kin->kn", s.differentiate[:, -1], delta)
+            start = np.einsum("i,kin->kn", s.evaluate[:, 0], x) + np.einsum(
+                "i,kin->kn", s.differentiate[:, 0], delta
+            )
+            stop = -np.einsum("i,kin->kn", s.evaluate[:, -1], x) - np.einsum(
+                "i,kin->kn", s.differentiate[:, -1], delta
+            )
             if s.end is not None:
                 start, stop = start + s.end[0] * ends[k], stop - s.end[-1] * ends[k]
             inside = (s.points > 0) & (s.points < 1)
             middle = start[:, None] - np.einsum("ij,kjn->kin", s.integrate, x / s.weights[:, None])
             rows = first[k, None] + np.arange(inside.sum() + 2)
-            times[rows] = np.hstack([mesh.breaks[k, None], mesh.point_times[at][:, inside], mesh.breaks[k + 1, None]])
+            times[rows] = np.hstack(
+                [mesh.breaks[k, None], mesh.point_times[at][:, inside], mesh.breaks[k + 1, None]]
+            )
             values[rows] = np.concatenate([start[:, None], middle[:, inside], stop[:, None]], axis=1)
         values *= np.exp(self.kernels.rate * (times - mesh.breaks[0]))[:, None]
         if mesh.name == "steps":

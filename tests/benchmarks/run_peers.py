@@ -135,7 +135,7 @@ def write_table(store):
         "Made by `run_peers.py`. CPU seconds (user and system, one BLAS thread) to state, build and solve",
         "the problem, imports excluded: the smallest over the settings tried (each finer one halves the",
         f"intervals, or divides the tolerance by ten). Random data of seed {SEED} from `instances.py`;",
-        "synaptic control on [0, 8], weight program with 3 pairs on [0, 1]. `-`: not reached within the limit",
+        "synaptic control on [0, 8], weight program with 3 pairs on [0, 1]. `-`: not reached in the limit",
         "of CPU time of a run (given below where it mattered; no run is begun that would probably pass it).",
         "",
         "The cost of the weight program says little about a mesh: when the control is free at every",
@@ -204,6 +204,7 @@ def main():
     parser.add_argument("--sizes", default=",".join(map(str, SIZES)))
     parser.add_argument("--limit", type=int, default=300, help="seconds of CPU time per run")
     parser.add_argument("--python", action="append", default=[], metavar="PEER=PATH", help="its interpreter")
+    parser.add_argument("--quick", action="store_true", help="only the same mesh for all")
     parser.add_argument("--table", action="store_true", help="only write the table again")
     options = parser.parse_args()
     sys.path.insert(0, str(HERE / "peers"))
@@ -232,6 +233,8 @@ def main():
                 same = judged(peer, python, family, n, knob, reference, options.limit)
                 entry.setdefault("same mesh", {})[name] = same
                 file.write_text(json.dumps(store, indent=1))
+                if options.quick:
+                    continue
                 entry["runs"][name] = climb(peer, python, module.LADDERS, family, n, reference, options.limit)
                 file.write_text(json.dumps(store, indent=1))
     write_table(store)

@@ -1,8 +1,8 @@
-"""Synaptic control: its statement against plain numpy, what it refuses, and its solution against other roads."""
+"""Synaptic control: its statement against plain numpy, and its solutions against other roads."""
 
 import numpy as np
 import pytest
-from scipy.integrate import solve_bvp
+from scipy.integrate import solve_bvp, solve_ivp
 
 import ocnet as oc
 from ocnet.errors import DataError, OptionError, ProblemError, ShapeError
@@ -185,54 +185,137 @@ def test_E1_from_twelve_random_starts(row):
 # ---------------------------------------------------------------------- solved: infinite horizon
 
 
-def minimiser(A, bound, u, p):
-    """q and the optimal controls at columns u, p (N, m) for prices 1: see the equations of Pontryagin's principle.
+def minimiser(A, bound, u, p, width):
+    """Multipliers q and optimal controls xi at the columns of u and p (N, m), both prices 1.
 
-    q_i = a_i + p_i/2 + sum_j g_j xi_ij(q_i) has one root: its right-hand side less q_i falls in q_i and is
-    piecewise linear, so a safeguarded Newton iteration (here on all rows at once) finds it.
+    q_i = a_i + p_i/2 + sum_j g_j xi_ij(q_i), xi_ij = clip(-q_i g_j, -b_ij, b_ij): one increasing equation for
+    each neuron, solved by Newton's method inside a bracket. A positive width rounds the corners of clip.
     """
     g = np.tanh(u)
-    c = A @ g - u + p / 2
+    c, b = A @ g - u + p / 2, bound[:, :, None]
 
-    def xi(q):
-        return np.clip(-q[:, None] * g[None], -bound[:, :, None], bound[:, :, None])
+    def clip(x):
+        if width == 0:
+            return np.clip(x, -b, b), np.abs(x) < b
+        above, below = np.hypot(x + b, width), np.hypot(x - b, width)
+        return (above - below) / 2, ((x + b) / above - (x - b) / below) / 2
 
-    low, high = (
-        c - (bound[:, :, None] * np.abs(g)[None]).sum(1) - 1e-12,
-        c + (bound[:, :, None] * np.abs(g)[None]).sum(1) + 1e-12,
-    )
-    q = c / (1 + (g**2).sum(0))
+    reach = (b * np.abs(g)).sum(1) + 1e-12
+    low, high = c - reach, c + reach
+    q = np.clip(c / (1 + (g**2).sum(0)), low, high)
     for _ in range(60):
-        controls = xi(q)
-        value = q - c - (controls * g[None]).sum(1)
-        low, high = np.where(value <= 0, q, low), np.where(value >= 0, q, high)
-        slope = 1 + ((np.abs(controls) < bound[:, :, None]) * g[None] ** 2).sum(1)
-        step = q - value / slope
-        q = np.where((step > low) & (step < high), step, (low + high) / 2)
+        xi, slope = clip(-q[:, None] * g)
+        value = q - c - (xi * g).sum(1)
         if np.abs(value).max() < 1e-14:
             break
-    return q, xi(q)
+        low, high = np.where(value <= 0, q, low), np.where(value >= 0, q, high)
+        step = q - value / (1 + (slope * g**2).sum(1))
+        q = np.where((step > low) & (step < high), step, (low + high) / 2)
+    return q, xi
 
 
-def pontryagin(A, bound, rate, initial, horizon):
-    """J of the extremal with p(horizon) = 0, by scipy: the horizon is so long that the discount hides its end."""
+def extremal_cost(A, bound, rate, initial, end=40.0):
+    """J of the extremal with p(end) = 0 by scipy's solve_bvp; the discount hides what is beyond the end."""
     n = len(A)
+    mesh = end * np.linspace(0, 1, 201) ** 2
+    free = solve_ivp(lambda t, u: A @ np.tanh(u) - u, (0, end), initial, t_eval=mesh, rtol=1e-8)
+    y = np.vstack([free.y, np.zeros_like(free.y)])
+    for width, tolerance in ((0.1, 1e-2), (0.01, 1e-3), (0.001, 1e-3), (0, 1e-3), (0, 1e-5), (0, 1e-7)):
 
-    def flow(t, y):
-        u, p = y[:n], y[n : 2 * n]
-        q, xi = minimiser(A, bound, u, p)
-        pull = np.einsum("ijm,im->jm", A[:, :, None] + xi, q)
-        X = q - p / 2
-        stage = (X**2).sum(0) + (xi**2).sum((0, 1))
-        dp = rate * p + 2 * q - 2 * (1 - np.tanh(u) ** 2) * pull
-        return np.vstack([X, dp, np.exp(-rate * t) * stage])
+        def flow(_, y, width=width):
+            q, xi = minimiser(A, bound, y[:n], y[n:], width)
+            pull = np.einsum("ijm,im->jm", A[:, :, None] + xi, q)
+            return np.vstack([q - y[n:] / 2, rate * y[n:] + 2 * q - 2 * (1 - np.tanh(y[:n]) ** 2) * pull])
 
-    def ends(first, last):
-        return np.concatenate([first[:n] - initial, last[n : 2 * n], first[2 * n :]])
+        found = solve_bvp(
+            flow,
+            lambda first, last: np.append(first[:n] - initial, last[n:]),
+            mesh,
+            y,
+            tol=tolerance,
+            max_nodes=9000,
+        )
+        assert found.success, found.message
+        mesh, y = found.x, found.y
+    points, weights = np.polynomial.legendre.leggauss(6)
+    half = np.diff(mesh)[:, None] / 2
+    t = (mesh[:-1, None] + half * (1 + points)).ravel()
+    y = found.sol(t)
+    q, xi = minimiser(A, bound, y[:n], y[n:], 0)
+    stage = ((q - y[n:] / 2) ** 2).sum(0) + (xi**2).sum((0, 1))
+    return ((half * weights).ravel() * np.exp(-rate * t)) @ stage
 
-    mesh = horizon * np.linspace(0, 1, 200) ** 2
-    start = np.zeros((2 * n + 1, len(mesh)))
-    start[:n] = np.outer(initial, np.exp(-mesh))
-    found = solve_bvp(flow, ends, mesh, start, tol=1e-9, max_nodes=200_000)
-    assert found.success, found.message
-    return found.y[-1, -1]
+
+def random_network(n, seed):
+    """Half of the synapses silent, spectral radius about 0.85 (the family of the benchmarks)."""
+    rng = np.random.default_rng([seed, n])
+    A = rng.normal(size=n * n) * 1.2 / np.sqrt(n)
+    A[rng.permutation(n * n)[: n * n // 2]] = 0.0
+    return A.reshape(n, n), rng.normal(size=n)
+
+
+def few_and_many(few, many):
+    return [pytest.param(*case, marks=() if case in few else pytest.mark.slow) for case in many]
+
+
+# All seeds for few neurons, two seeds for each larger network.
+CASES = [(n, seed) for n in (2, 3, 4) for seed in range(10)] + [
+    (n, seed) for n in (5, 6, 7, 8) for seed in (0, 1)
+]
+
+
+@pytest.mark.parametrize(("n", "seed"), few_and_many([(2, 0), (2, 6), (3, 1)], CASES))
+def test_infinite_horizon_against_the_boundary_value_problem(n, seed):
+    A, initial = random_network(n, seed)
+    problem = stated(A, initial, bounds=(0.1, 1.0), discount=0.5)
+    solution = oc.solve(problem, oc.Collocation(refine_to=1e-7))
+    bound = synaptic_control.bound_matrix(A, (0.1, 1.0))
+    assert solution.cost == pytest.approx(extremal_cost(A, bound, 0.5, initial), rel=1e-7)
+    certificate = solution.certificate
+    assert certificate.hamiltonian_gap < 1e-5
+    assert certificate.resimulation_error < 1e-6
+    assert certificate.tail_bound < 1e-7 * solution.cost
+
+
+# ---------------------------------------------------------------------- solved: what else can be asked
+
+
+def test_the_infinite_horizon_is_the_limit_of_finite_ones():
+    infinite = oc.solve(stated()).cost
+    finite = [oc.solve(stated(tf=tf)).cost for tf in (2.0, 8.0, 40.0)]
+    assert finite[0] < finite[1] < infinite * (1 + 1e-7)
+    assert finite[2] == pytest.approx(infinite, rel=1e-6)
+
+
+def test_one_solver_for_many_initial_states():
+    problem = stated(tf=5.0)
+    solver = oc.prepare(problem)
+    for initial in ([1.0, -0.8], [-0.3, 0.6]):
+        solution = solver.solve(parameters={"initial": initial})
+        again = oc.solve(stated(initial=initial, tf=5.0))
+        np.testing.assert_allclose(solution.state("u", 0.0), initial, atol=1e-9)
+        assert solution.cost == pytest.approx(again.cost, rel=1e-7)
+        # the multipliers know what another initial state would cost
+        np.testing.assert_allclose(solution.sensitivity("initial"), solution.costate("u", 0.0), atol=1e-5)
+
+
+def test_fixed_synapses_stay_fixed():
+    problem = stated(SWAP, [-1.0, 0.5], (0.5, 0.5), 0.3, mask=OFF_DIAGONAL, tf=4.0)
+    solution = oc.solve(problem)
+    xi = solution.controls["xi"]
+    np.testing.assert_allclose(xi[:, [0, 1], [0, 1]], 0.0, atol=1e-9)
+    assert np.abs(xi).max() > 1e-3
+
+
+def test_without_effort_the_cheapest_control_is_found():
+    """With no price of control and wide bounds the network can be held where it is, at no cost."""
+    solution = oc.solve(stated(bounds=(3.0, 3.0), effort=0.0, discount=0.0, tf=2.0))
+    assert solution.cost == pytest.approx(0.0, abs=1e-7)
+    np.testing.assert_allclose(solution.state("u", 2.0), [1.0, -0.8], atol=1e-3)
+
+
+def test_without_motion_nothing_is_done():
+    solution = oc.solve(stated(motion=0.0, tf=3.0))
+    assert solution.cost == pytest.approx(0.0, abs=1e-10)
+    free = solve_ivp(lambda t, u: A @ np.tanh(u) - u, (0, 3), [1.0, -0.8], rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(solution.state("u", 3.0), free.y[:, -1], atol=1e-5)

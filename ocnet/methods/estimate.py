@@ -1,0 +1,114 @@
+"""How good the answer on one mesh is: errors of states, cost and controls, interval by interval."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from ocnet.methods import guess as guesses
+from ocnet.methods.ipopt import Ending
+from ocnet.methods.mesh import Along, Errors
+from ocnet.methods.refine import smoothness
+from ocnet.methods.transcription import Point, Transcription
+from ocnet.trajectory import Interpolant
+
+
+@dataclass
+class Stage:
+    """One solved mesh: the program's answer, the functions of time that it means, and their errors."""
+
+    transcription: Transcription
+    ending: Ending
+    point: Point
+    x: Interpolant
+    u: Interpolant
+    p: Interpolant
+    errors: Errors
+    slopes: tuple[np.ndarray, np.ndarray, np.ndarray]
+
+    @cached_property
+    def decay(self) -> np.ndarray:
+        """Decay of the polynomials' coefficients on each interval."""
+        return smoothness(self.transcription.mesh, self.u.values, self.x.values)
+
+    @property
+    def cost_error(self) -> float:
+        """Estimated error of the cost from mesh and control shape, relative to the cost."""
+        return float(self._shares.sum())
+
+    @property
+    def _shares(self) -> np.ndarray:
+        return (np.abs(self.errors.cost) + np.abs(self.errors.shape)) / max(abs(self.ending.cost), 1e-9)
+
+    def worst(self, demand: float, smooth: np.ndarray) -> np.ndarray:
+        """What refinement goes by, for each interval.
+
+        The errors of the states; those of the cost while their sum exceeds the demand; and those of the
+        controls where they are smooth, with a tenfold allowance, as they converge an order later.
+        """
+        worst = np.maximum(self.errors.states, np.where(smooth, self.errors.control / 10, 0.0))
+        if self.cost_error > demand:
+            worst = np.maximum(worst, self._shares * len(worst))
+        return worst
+
+
+def assess(t: Transcription, ending: Ending, p: np.ndarray) -> Stage:
+    """Estimate the errors of a solved mesh."""
+    point = t.take_apart(ending.w)
+    scale = point.end if t.kernels.nt else 1.0
+    b = t.functions.bounds(p)
+    limits = (b.u_lower, b.u_upper)
+    x, u = t.mesh.states(point.x, scale), t.mesh.controls(point.u, scale, limits)
+    slopes = t.slopes(ending.w, ending.lam_g, p)
+    costates = t.costates(ending.lam_g, slopes[2])
+    errors = Errors(*(np.zeros(t.mesh.size) for _ in range(4)))
+    if t.mesh.name != "steps" and np.isfinite(ending.w).all():
+        own = (t.mesh.states(point.x), t.mesh.controls(point.u, 1.0, limits), costates)
+        errors = t.mesh.error(own[0], own[1], lambda *at: _along(t, own[2], point, scale, p, *at))
+    if t.kernels.nt:
+        costates = replace(costates, time=costates.time * scale, breaks=costates.breaks * scale)
+    return Stage(t, ending, point, x, u, costates, errors, slopes)
+
+
+def _along(
+    transcription: Transcription,
+    costates: Interpolant,
+    point: Point,
+    scale: float,
+    p: np.ndarray,
+    moment: np.ndarray,
+    x: np.ndarray,
+    u: np.ndarray,
+) -> Along:
+    """Derivatives, costs and the Hamiltonian's distance from its minimum, for many points at once."""
+    kernels, f, count = transcription.kernels, transcription.functions, len(moment)
+    t = (moment * scale)[None]
+    dx = guesses.on_points(f.dynamics, count)(t, x.T, 0, u.T, point.q, p)
+    rate_ = guesses.on_points(f.stage, count)(t, x.T, dx, u.T, point.q, p).full().ravel()
+    costate = guesses.held(costates)(moment)
+    weight = np.exp(-kernels.rate * (moment - costates.breaks[0]))
+    gap, off = np.zeros(count), np.zeros(count)
+    if kernels.control_slopes is not None:
+        slopes = kernels.control_slopes.map("slopes", "serial", count, [3, 4], [])
+        by_u, curvature = (a.full().T for a in slopes(t, x.T, u.T, point.q, p, costate.T))
+        b = f.bounds(p)
+        step = _best_step(by_u, curvature, b.u_lower - u, b.u_upper - u)
+        gap = -np.sum(by_u * step + curvature * step**2 / 2, axis=1)
+        off = np.max(np.abs(step) / (1 + np.abs(u).max(axis=0)), axis=1, initial=0.0)
+    return Along(
+        scale * dx.full().T, scale * weight * rate_, weight[:, None] * costate, scale * weight * gap, off
+    )
+
+
+def _best_step(slope: np.ndarray, curvature: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Minimiser of slope·v + curvature·v²/2 on [low, high], by component; no step where it is not finite."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        newton = np.where(
+            curvature > 0, -slope / curvature, np.where(slope > 0, -np.inf, np.inf) * (slope != 0)
+        )
+    step = np.clip(
+        np.nan_to_num(newton, posinf=np.inf, neginf=-np.inf), np.minimum(low, 0), np.maximum(high, 0)
+    )
+    return np.where(np.isfinite(step), step, 0.0)
