@@ -51,15 +51,15 @@ for alpha in alphas:
         found.append(solver.solve(guess={"xi": (np.arange(50.0), xi)}))
     best = min(found, key=lambda s: s.cost)
     solutions[alpha] = best
-    spread = round(max(s.cost for s in found) - best.cost, 15)
+    spread = round(max(s.cost for s in found) - best.cost, 20)
     end, last = best.states["u"][-1], best.controls["xi"][-1][off_diagonal]
     held = np.abs(last).max()
     name = "recorded" if held > 0.1 else "drifting"
     if held < 1e-3 and np.abs(end - equilibrium).max() < 1e-3:
         name = "recognised"
     print(
-        f"{alpha:8g} {best.cost:9.5f} {spread:12.1e} {end[0]:8.4f} {end[1]:8.4f} {last[0]:9.4f} {last[1]:8.4f}"
-        f" {round(best.certificate.stationarity, 15):13.1e}  {name}"
+        f"{alpha:8g} {best.cost:9.5f} {spread:12.1e} {end[0]:8.4f} {end[1]:8.4f} "
+        f"{last[0]:9.4f} {last[1]:8.4f} {round(best.certificate.stationarity, 20):13.1e}  {name}"
     )
 
 # %% [markdown]

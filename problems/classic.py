@@ -102,7 +102,6 @@ def rayleigh() -> oc.Problem:
     4.0,
     "A. E. Bryson, W. F. Denham, S. E. Dreyfus, AIAA J. 1 (1963) 2544; Bryson and Ho (1975), 3.11",
     closed_form=True,
-    refine_to=1e-8,
 )
 def bryson_denham() -> oc.Problem:
     """State the Bryson-Denham problem: turn back in unit time, no farther than 1/9 from the start.
@@ -167,7 +166,6 @@ def catalyst_mixing() -> oc.Problem:
     "A. V. Rao and K. D. Mease, Optimal Control Appl. Methods 21 (2000) 1-19; ends as in GPOPS-II (2014)",
     closed_form=True,
     needs_refinement=True,
-    refine_to=1e-8,
 )
 def hypersensitive() -> oc.Problem:
     """State the hypersensitive problem ẋ = −x³ + u, x(0) = 1.5, x(T) = 1, cost ½∫ x² + u² dt, for T = 10 000.

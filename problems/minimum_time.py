@@ -82,7 +82,6 @@ def particle_steering() -> oc.Problem:
     "M. Athans and P. L. Falb, Optimal Control (1966), chapter 7; Bryson and Ho (1975), section 3.9",
     closed_form=True,
     needs_refinement=True,
-    refine_to=1e-8,
 )
 def double_integrator_minimum_time() -> oc.Problem:
     """State the minimum-time double integrator: from (1, 1) to rest at the origin with |u| ≤ 1.

@@ -18,15 +18,19 @@ so that W* = βD (10) is the only optimum, the costate is −∇φ (9), and the 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import Any, cast, get_args
+from typing import cast, get_args
 
 import casadi as ca
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.integrate import solve_ivp
 
-from ocnet.errors import DataError, OptionError, ProblemError, ShapeError, UnsupportedError
+from ocnet.errors import (
+    DataError,
+    OptionError,
+    ProblemError,
+    ShapeError,
+    UnsupportedError,
+)
 from ocnet.horizon import Discounted, Finite, Steps
 from ocnet.methods.result import Result, Status
 from ocnet.networks import Activation, additive, recall
@@ -39,13 +43,16 @@ from ocnet.verify import verify
 from problems.checked import array, number
 from problems.optimal_weights import (
     Index,
+    LearningCurve,
     Rule,
     WeightProgram,
     flat,
     iterate,
+    learning_curve,
     matrices,
     optimal_path,
     optimal_sequence,
+    rollout,
 )
 
 PAIRS = " (n neurons, L pairs)"
@@ -138,7 +145,7 @@ def problem(
         stage=-ca.dot(gradient, z) + beta / 2 * ca.sumsqr(D) + ca.sumsqr(W) / (2 * beta),
         terminal=-ca.dot(ca.DM(theta), phi),
     )
-    made.guess = _guess(made)
+    made.guess = rollout(made)
     return made
 
 
@@ -173,7 +180,8 @@ def closed_form(
 
     The network is integrated under its own W* = βD (DOP853, tolerance 1e-13) to the nodes of polynomials of
     degree 8, on so many intervals that interpolation between the nodes is as exact; in discrete time it is
-    iterated. Parameters and errors are those of :func:`problem`.
+    iterated. Parameters and errors are those of :func:`problem`; an activation without bounds may lead to a
+    SimulationError.
 
     Returns
     -------
@@ -306,8 +314,8 @@ def sub_optimality(trajectory: Trajectory, problem: Problem | None = None) -> fl
         moments = trajectory.control_time
         weights = np.ones(len(moments))
     else:
-        assert trajectory.u is not None
-        breaks = np.union1d(trajectory.x.breaks, trajectory.u.breaks)
+        pieces = [trajectory.x.breaks] + ([trajectory.u.breaks] if trajectory.u is not None else [])
+        breaks = np.unique(np.concatenate(pieces))
         points, areas = np.polynomial.legendre.leggauss(16)
         half = np.diff(breaks)[:, None] / 2
         moments = (breaks[:-1, None] + half * (1 + points)).reshape(-1)
@@ -315,25 +323,6 @@ def sub_optimality(trajectory: Trajectory, problem: Problem | None = None) -> fl
     W = trajectory.control("W", moments)
     excess = np.sum((W - made.optimal_weights(trajectory.state("z", moments))) ** 2, axis=(1, 2))
     return float(weights @ excess) / (2 * made.beta)
-
-
-@dataclass(frozen=True)
-class LearningCurve:
-    """What the paper's Figures 1 and 2 show, iteration by iteration; the arrays have shape (steps + 1,).
-
-    Attributes
-    ----------
-    cosine_activation : ndarray
-        cos∠(θ, x), over all n·L components.
-    cosine_output : ndarray
-        cos∠(θ, g(x)).
-    bit_errors : ndarray of int
-        Number of components of x whose sign is not that of θ.
-    """
-
-    cosine_activation: np.ndarray
-    cosine_output: np.ndarray
-    bit_errors: np.ndarray
 
 
 def learning_curves(
@@ -354,51 +343,12 @@ def learning_curves(
     Returns
     -------
     dict
-        "optimal" and "outer product", each a :class:`LearningCurve`.
+        "optimal" and "outer product", each a :class:`~problems.optimal_weights.LearningCurve`.
     """
     made = problem(inputs, targets, beta=beta, activation=activation, steps=steps, start=start)
     fixed = outer_product(made.targets, made.beta)
     rules: dict[str, Rule] = {"optimal": made.optimal_weights, "outer product": lambda z: fixed}
-    return {name: _curve(made, iterate(made, rule, steps)) for name, rule in rules.items()}
-
-
-# ---------------------------------------------------------------------- the network under a rule
-
-
-def _curve(made: WeightProgram, z: np.ndarray) -> LearningCurve:
-    def cosine(values: np.ndarray) -> np.ndarray:
-        norms = np.linalg.norm(values, axis=(1, 2)) * np.linalg.norm(made.targets)
-        products = np.sum(values * made.targets, axis=(1, 2))
-        return np.divide(products, norms, out=np.full(len(values), np.nan), where=norms > 0)
-
-    wrong = np.sum(np.sign(z) != np.sign(made.targets), axis=(1, 2))
-    return LearningCurve(cosine(z), cosine(made.g(z)), wrong)
-
-
-def _guess(made: WeightProgram) -> dict[str, Any] | None:
-    """Return constant weights and what the network does under them; None if that grows without bounds.
-
-    They take from (10) what is known at t0 and from (11) the diagonal. For n = 8, L = 14 IPOPT needs 25 to 40
-    iterations from there (80 for one instance in five), and 45 to 125 from the outer-product rule itself.
-    """
-    W = (made.optimal_weights(made.start) + np.diag(np.diag(outer_product(made.targets, made.beta)))) / 2
-    if isinstance(made.horizon, Steps):
-        z = iterate(made, lambda _: W, cast(int, made.horizon.n))
-        moments = np.arange(len(z), dtype=float)
-    else:
-        moments = np.linspace(0.0, cast(Finite, made.horizon).tf, 201)
-        shape = made.start.shape
-
-        def rate(_: float, flat: np.ndarray) -> np.ndarray:
-            return additive(flat.reshape(shape), W, made.g).reshape(-1)
-
-        path = solve_ivp(
-            rate, (0.0, moments[-1]), made.start.reshape(-1), t_eval=moments, rtol=1e-6, atol=1e-6
-        )
-        if not path.success:
-            return None
-        z = path.y.T.reshape(-1, *shape)
-    return {"W": W, "z": (moments, z)} if np.abs(z).max() < 1e6 else None
+    return {name: learning_curve(made, iterate(made, rule, steps)) for name, rule in rules.items()}
 
 
 # ---------------------------------------------------------------------- what is refused

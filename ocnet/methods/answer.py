@@ -18,13 +18,12 @@ def answer(
 ) -> Result:
     """Turn the last mesh into what a road returns."""
     t, ending = stage.transcription, stage.ending
-    f, bounds = t.functions, t.functions.bounds(p)
-    low, high, g_low, g_high = t.bounds(bounds)
+    f = t.functions
     by_w, by_p, _ = stage.slopes
     if not np.isfinite(stage.x.values).all() or not np.isfinite(ending.cost):
         status = Status.NOT_FINITE
     size = max(1e-12, abs(ending.cost))
-    bias = _complementarity(ending.w, low, high, -by_w)
+    bias = stage.bias
     errors = {
         "mesh": float(stage.errors.states.max(initial=0.0)),
         "cost": float(np.abs(stage.errors.cost).sum() / size),
@@ -91,12 +90,3 @@ def _sensitivity(
         if len(share):
             total -= share @ np.nan_to_num(block)
     return total
-
-
-def _complementarity(w: np.ndarray, low: np.ndarray, high: np.ndarray, lam: np.ndarray) -> float:
-    """Sum of multiplier times distance to the bound: what the barrier may have cost (exact if convex)."""
-    movable = high > low
-    slack = np.where(lam > 0, high - w, w - low)[movable]
-    force = np.abs(lam[movable])
-    both = np.isfinite(slack)
-    return float(force[both] @ np.abs(slack[both]))

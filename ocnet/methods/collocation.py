@@ -242,6 +242,7 @@ class CollocationSolver:
         start = guesses.start(self.functions, bounds, p, span, guess, rng)
         scales = self._scales(start, bounds, mesh)
         stage: Stage | None = None
+        self.settles = True  # until an active set turns out not to (singular arcs, jumps between bounds)
         for round_ in range(self.method.max_refinements + 1):
             transcription, solver = self.built(mesh, scales)
             new = self._solve_mesh(transcription, solver, start, stage, p, bounds, tolerance, report)
@@ -304,7 +305,9 @@ class CollocationSolver:
                 guesses.held(before.x), guesses.held(before.u), before.point.q, end, guesses.held(before.p)
             )
         w = self._place(t, start)
-        polish = self.method.polish and self._has_bias(limits)
+        polish = self.method.polish and self.settles and self._has_bias(limits)
+        if not self.settles:
+            tolerance = tolerance / 100  # nothing else will take the barrier's bias away
         if start.p is None:
             ending = solver.solve(w, limits, p, tolerance, report=report)
         else:
@@ -314,13 +317,12 @@ class CollocationSolver:
                 if exact is not None:
                     return self._assess(t, exact, p)
             barrier = 1e-7 if before is not None else 1e-5
-            ending = solver.solve(
-                w, limits, p, tolerance, multipliers=multipliers, barrier=barrier, report=report
-            )
+            ending = solver.solve(w, limits, p, tolerance, multipliers=multipliers, barrier=barrier, report=report)
             if ending.status not in (Status.SOLVED, Status.INTERRUPTED):
                 ending = solver.solve(w, limits, p, tolerance, report=report)
         if polish and ending.status is Status.SOLVED:
             ending = self._polish(t, solver, ending, limits, p)
+            self.settles = ending.newton_steps > 0
         return self._assess(t, ending, p)
 
     def _has_bias(self, limits: tuple[np.ndarray, ...]) -> bool:

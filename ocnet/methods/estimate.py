@@ -26,6 +26,7 @@ class Stage:
     u: Interpolant
     p: Interpolant
     errors: Errors
+    bias: float
     slopes: tuple[np.ndarray, np.ndarray, np.ndarray]
 
     @cached_property
@@ -40,7 +41,10 @@ class Stage:
 
     @property
     def _shares(self) -> np.ndarray:
-        return (np.abs(self.errors.cost) + np.abs(self.errors.shape)) / max(abs(self.ending.cost), 1e-9)
+        """Shares of the intervals; what the interior-point method explains is not the mesh's fault."""
+        shape = np.abs(self.errors.shape)
+        excess = max(0.0, 1.0 - self.bias / max(shape.sum(), 1e-300))
+        return (np.abs(self.errors.cost) + excess * shape) / max(abs(self.ending.cost), 1e-9)
 
     def worst(self, demand: float, smooth: np.ndarray) -> np.ndarray:
         """What refinement goes by, for each interval.
@@ -69,7 +73,7 @@ def assess(t: Transcription, ending: Ending, p: np.ndarray) -> Stage:
         errors = t.mesh.error(own[0], own[1], lambda *at: _along(t, own[2], point, scale, p, *at))
     if t.kernels.nt:
         costates = replace(costates, time=costates.time * scale, breaks=costates.breaks * scale)
-    return Stage(t, ending, point, x, u, costates, errors, slopes)
+    return Stage(t, ending, point, x, u, costates, errors, _bias(t, ending, slopes[0], p), slopes)
 
 
 def _along(
@@ -112,3 +116,19 @@ def _best_step(slope: np.ndarray, curvature: np.ndarray, low: np.ndarray, high: 
         np.nan_to_num(newton, posinf=np.inf, neginf=-np.inf), np.minimum(low, 0), np.maximum(high, 0)
     )
     return np.where(np.isfinite(step), step, 0.0)
+
+
+def _bias(t: Transcription, ending: Ending, by_w: np.ndarray, p: np.ndarray) -> float:
+    """Return what an interior-point method may have cost by staying inside the bounds."""
+    low, high, g_low, g_high = t.bounds(t.functions.bounds(p))
+    g = t.program.values(ending.w, p)
+    return _complementarity(ending.w, low, high, -by_w) + _complementarity(g, g_low, g_high, ending.lam_g)
+
+
+def _complementarity(w: np.ndarray, low: np.ndarray, high: np.ndarray, lam: np.ndarray) -> float:
+    """Sum of multiplier times distance to the bound: what the barrier may have cost (exact if convex)."""
+    movable = high > low
+    slack = np.where(lam > 0, high - w, w - low)[movable]
+    force = np.abs(lam[movable])
+    both = np.isfinite(slack)
+    return float(force[both] @ np.abs(slack[both]))

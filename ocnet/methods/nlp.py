@@ -165,6 +165,18 @@ class Program:
         ] + [linear]
         self.linear = sp.vstack(parts, format="csr")
 
+    def values(self, w: np.ndarray, p: np.ndarray) -> np.ndarray:
+        """Return the constraints (ng,) at w, not scaled."""
+        parts = [np.zeros(0)]
+        for g in self.groups:
+            z = (g.place @ w).reshape(g.count, g.kernel.nz).T
+            if g.kernel.nc:
+                parts.append(mapped(g.kernel.con, g.count)(z, g.data, p).full().T.ravel())
+        result = self.linear @ w
+        nonlinear = np.concatenate(parts)
+        result[: len(nonlinear)] += nonlinear
+        return result
+
     def functions(self) -> tuple[dict[str, ca.MX], dict[str, ca.Function]]:
         """Return the program for nlpsol, and its derivative functions."""
         w, p = ca.MX.sym("w", self.nw), ca.MX.sym("p", self.np)

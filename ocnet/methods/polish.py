@@ -16,6 +16,8 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import splu
 
+REGULAR = 1e-10  # keeps the factors of a singular system finite; refinement of the solution takes it off again
+
 
 @dataclass
 class Polished:
@@ -85,6 +87,8 @@ class Polisher:
             wanted = np.where(equal | g_upper, g_high, g_low)
             free = np.flatnonzero(~active)
             rows = np.flatnonzero(held)
+            if len(rows) > len(free):  # every control at a bound: the active set leaves nothing to solve with
+                return None
             solution = _solve(
                 hessian[free][:, free], jacobian[rows][:, free],
                 -(gradient[free] + hessian[free] @ move), wanted[rows] - g[rows] - jacobian[rows] @ move,
@@ -154,16 +158,16 @@ def _solve(
     upper = sp.diags(s) @ hessian @ sp.diags(s)
     lower = sp.diags(r) @ scaled
     matrix = sp.bmat([[upper, lower.T], [lower, None]], format="csc")
+    signs = np.repeat([REGULAR, -REGULAR], [len(right), len(low)])
     b = np.concatenate([s * right, r * low])
     try:
-        factors = splu(
-            matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.1, options={"SymmetricMode": False}
-        )
+        factors = splu((matrix + sp.diags(signs)).tocsc())
     except RuntimeError:
         return None
     x = factors.solve(b)
-    for _ in range(2):
-        x = x + factors.solve(b - matrix @ x)
-    if not np.isfinite(x).all() or np.abs(matrix @ x - b).max() > 1e-6 * (1 + np.abs(b).max()):
+    with np.errstate(all="ignore"):  # a singular system diverges here, and is refused below
+        for _ in range(4):
+            x = x + factors.solve(b - matrix @ x)
+    if not np.isfinite(x).all() or np.abs(matrix @ x - b).max(initial=0.0) > 1e-8 * (1 + np.abs(b).max()):
         return None
     return x * np.concatenate([s, r])

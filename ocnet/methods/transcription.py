@@ -224,7 +224,7 @@ class Transcription:
         return Group(kernel, place, np.vstack([mesh.point_times, mesh.point_lengths]), self.weights, linear)
 
     def _end_group(self, name: str, kernel: Kernel) -> Group:
-        mesh, f = self.mesh, self.functions
+        mesh = self.mesh
         if name == "final":
             node, weight = mesh.nodes - 1, np.exp(-self.kernels.rate * (mesh.breaks[-1] - mesh.breaks[0]))
         elif name == "initial":

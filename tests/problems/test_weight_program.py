@@ -5,8 +5,8 @@ import pytest
 from scipy.integrate import solve_ivp
 
 import ocnet as oc
-from ocnet.errors import DataError, OptionError, ProblemError, ShapeError, UnsupportedError
-from ocnet.networks import activation, arctan
+from ocnet.errors import DataError, OptionError, ProblemError, ShapeError, SimulationError, UnsupportedError
+from ocnet.networks import activation, arctan, custom
 from ocnet.trajectory import Interpolant, Trajectory
 from problems import weight_program
 
@@ -277,6 +277,17 @@ def test_closed_form_is_written_and_read(tmp_path):
     again = oc.load(tmp_path / "closed_form.nc")
     np.testing.assert_array_equal(again.states["z"], solution.states["z"])
     assert weight_program.sub_optimality(again, weight_program.problem(inputs, targets)) < 1e-20
+
+
+def test_a_network_that_leaves_all_bounds_says_so():
+    linear = custom(lambda s: s, inverse=lambda v: v, name="linear")
+    _, targets = data()
+    near = weight_program.closed_form(2 * targets, targets, activation=linear, tf=0.05)
+    assert near.cost == pytest.approx(-24.0)
+    for options in ({"tf": 1.0}, {"steps": 12}):
+        with pytest.raises(SimulationError, match="leaves all bounds"):
+            weight_program.closed_form(2 * targets, targets, activation=linear, **options)
+    assert weight_program.problem(2 * targets, targets, activation=linear, steps=500).guess is None
 
 
 # ---------------------------------------------------------------------- the learning curves
