@@ -10,6 +10,8 @@ from ocnet.solution import Solution, Status
 
 if TYPE_CHECKING:
     from ocnet.functions import Functions
+    from ocnet.problem import Kind
+    from ocnet.trajectory import Interpolant
 
 _ADVICE = {
     Status.INFEASIBLE: "check that the constraints can hold together, loosen the worst one, or give a guess",
@@ -23,9 +25,19 @@ _ADVICE = {
 
 
 def failure_text(solution: Solution) -> str:
-    """Say how a solve ended, which constraints are worst, and what to try."""
+    """Return how a solve ended, which constraints are violated most, and what to try, as one sentence each.
+
+    Parameters
+    ----------
+    solution : Solution
+
+    Returns
+    -------
+    str
+    """
     lines = [
-        f"Problem '{solution.problem_name}': {solution.status.value} ({solution.message.split('(')[-1].rstrip(')')})."
+        f"Problem '{solution.problem_name}': {solution.status.value} "
+        f"({solution.message.split('(')[-1].rstrip(')')})."
     ]
     worst = violations(solution)
     if worst:
@@ -72,10 +84,11 @@ def violations(solution: Solution, most: int = 3, smallest: float = 1e-6) -> lis
                     )
 
     x, u = solution.x, solution.u
-    for values, times, low, high, kind in (
-        (x.values, x.time, b.x_lower, b.x_upper, "state"),
-        *([(u.values, u.time, b.u_lower, b.u_upper, "control")] if u is not None else []),
-    ):
+    bounded: list[tuple[Interpolant, np.ndarray, np.ndarray, Kind]] = [(x, b.x_lower, b.x_upper, "state")]
+    if u is not None:
+        bounded.append((u, b.u_lower, b.u_upper, "control"))
+    for stored, low, high, kind in bounded:
+        values, times = stored.values, stored.time
         add(np.fmax(low - values, values - high), f.labels(kind), times, f"bound of {kind} ")
     at = u.time if u is not None else x.time[1:]
     controls = u.values if u is not None else np.zeros((len(at), 0))

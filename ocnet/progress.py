@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 Report = Callable[[int, float, float], None]
 
 
 @contextmanager
-def live(name: str, show: bool) -> Iterator[Report | None]:
+def live(name: str, show: bool) -> Generator[Report | None]:
     """Give a function (iteration, cost, infeasibility) that updates the line, or None if nothing is shown."""
     if not show:
         yield None

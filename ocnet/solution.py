@@ -142,7 +142,14 @@ class Solution(Trajectory):
     # ------------------------------------------------------------------ files
 
     def to_xarray(self) -> xarray.Dataset:
-        """Return everything as a labelled dataset: states, costates and controls, with the report as attributes."""
+        """Return everything as a labelled dataset.
+
+        Returns
+        -------
+        xarray.Dataset
+            States over `time`, controls over `control_time`, costates as ``costate_<state>`` over
+            `costate_time`, unknowns and parameters, and the report as attributes.
+        """
         data = super().to_xarray()
         if self.p is not None:
             extra: dict[str, Any] = {}

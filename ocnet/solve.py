@@ -137,8 +137,8 @@ def solve(
         If the solve failed and `throw` is true; it carries the last iterate.
     """
     return prepare(problem, method).solve(
-        guess=guess, multistart=multistart, rng=rng, parameters=parameters, tolerance=tolerance, progress=progress,
-        throw=throw,
+        guess=guess, multistart=multistart, rng=rng, parameters=parameters, tolerance=tolerance,
+        progress=progress, throw=throw,
     )  # fmt: skip
 
 

@@ -49,7 +49,7 @@ class Interpolant:
 
     @classmethod
     def sequence(cls, time: np.ndarray, values: np.ndarray) -> Interpolant:
-        """A discrete-time sequence of (M,) times and (M, n) values."""
+        """Make a discrete-time sequence of (M,) times and (M, n) values."""
         index = np.arange(len(time))
         last = time[-1] if len(time) > 1 else time[0] + 1
         return cls(
@@ -97,7 +97,7 @@ class Interpolant:
         return result.reshape(*moments.shape, -1)
 
     def map(self, function: Callable[[np.ndarray], np.ndarray]) -> Interpolant:
-        """Return the interpolant through function(values), (M, n) -> (M, any number); it is not cut to bounds."""
+        """Return the interpolant through function(values), (M, n) -> (M, any number), not cut to bounds."""
         return replace(self, values=function(self.values), limits=None)
 
     def components(self, which: Any) -> Interpolant:
@@ -281,7 +281,7 @@ def read_interpolant(data: xarray.Dataset, layout: Layout, axis: str, prefix: st
     """Rebuild the flat interpolant of all variables on one axis."""
     time = data.variables[axis].values  # data[axis] would make up an index for a missing axis
     parts = [data[prefix + name].values.reshape(len(time), -1) for name, _ in layout]
-    index = [data[f"{axis}_{part}"].values.astype(int) for part in ("first", "count")]
+    first, count = (data[f"{axis}_{part}"].values.astype(int) for part in ("first", "count"))
     values = np.concatenate(parts, axis=1).astype(float)
     limits = None
     if axis == "control_time" and f"lower_{layout[0][0]}" in data:
@@ -290,7 +290,7 @@ def read_interpolant(data: xarray.Dataset, layout: Layout, axis: str, prefix: st
             for side in ("lower", "upper")
         )
         limits = (low, high)
-    return Interpolant(time, values, data["mesh"].values, *index, bool(data.attrs["discrete"]), limits)
+    return Interpolant(time, values, data["mesh"].values, first, count, bool(data.attrs["discrete"]), limits)
 
 
 def _version() -> str:

@@ -33,7 +33,8 @@ def answer(
         errors["tail"] = _tail(stage, p) / size
     stats |= {
         "intervals": t.mesh.size, "points": t.mesh.points, "unknowns": t.nw, "constraints": t.program.ng,
-        "degrees": [int(t.mesh.degrees.min()), int(t.mesh.degrees.max())], "meshes": history, "solver": ending.reason,
+        "degrees": [int(t.mesh.degrees.min()), int(t.mesh.degrees.max())], "meshes": history,
+        "solver": ending.reason,
     }  # fmt: skip
     if t.mesh.name != "steps":
         stats["interval_errors"] = stage.errors.states.tolist()

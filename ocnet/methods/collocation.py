@@ -66,7 +66,7 @@ class Collocation:
     polish: bool = True
     max_refinements: int = 25
     max_points: int = 20000
-    _settings: tuple[tuple[str, Any], ...] = field(default=(), init=False, repr=False)
+    settings: tuple[tuple[str, Any], ...] = field(default=(), init=False, repr=False)
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -99,7 +99,7 @@ class Collocation:
                 f"Collocation: options is {self.options!r}; expected a mapping of names to values."
             )
         check_options(self.solver, self.options or {})
-        object.__setattr__(self, "_settings", tuple(sorted((self.options or {}).items())))
+        object.__setattr__(self, "settings", tuple(sorted((self.options or {}).items())))
 
     def __hash__(self) -> int:
         return hash(
@@ -110,7 +110,7 @@ class Collocation:
                 self.refine_to,
                 self.solver,
                 self.polish,
-                str(self._settings),
+                str(self.settings),
             )
         )
 
@@ -138,15 +138,16 @@ class CollocationSolver:
             )
         if isinstance(horizon, Steps) and horizon.n is None:
             raise UnsupportedError(
-                f"Problem '{problem.name}': collocation cannot treat infinitely many steps; state a finite number."
+                f"Problem '{problem.name}': collocation cannot treat infinitely many steps; "
+                "state a finite number."
             )
         infinite = isinstance(horizon, Discounted)
         if infinite and (
             problem.functions.final.numel_out(0) or any(v.final is not None for v in problem.functions.states)
         ):
             raise UnsupportedError(
-                f"Problem '{problem.name}': final values and constraints on an infinite horizon are not supported; "
-                "the cost decides where the states go."
+                f"Problem '{problem.name}': final values and constraints on an infinite horizon are not "
+                "supported; the cost decides where the states go."
             )
         self.functions = problem.functions
         self.kernels = Kernels(problem)
@@ -156,12 +157,13 @@ class CollocationSolver:
     # ------------------------------------------------------------------ meshes
 
     def first_mesh(self, end: float | None = None) -> Mesh:
-        """The mesh to start from; `end` cuts an infinite horizon."""
+        """Make the mesh to start from; `end` cuts an infinite horizon."""
         horizon, m = self.problem.horizon, self.method
         if isinstance(horizon, Steps):
             assert horizon.n is not None
             return Mesh.steps(int(horizon.n))
         if isinstance(horizon, Discounted):
+            assert end is not None
             count = m.intervals or 12
             part = np.arange(count + 1) / count
             graded = -np.log1p(-part * -np.expm1(-horizon.rate * end / 3)) / (horizon.rate / 3)
@@ -190,7 +192,7 @@ class CollocationSolver:
                 t.program.scale,
                 t.program.row_scale,
                 self.method.solver,
-                dict(self.method._settings),
+                dict(self.method.settings),
             )
             while len(self._transcriptions) >= 8:
                 self._transcriptions.pop(next(iter(self._transcriptions)))
@@ -215,12 +217,13 @@ class CollocationSolver:
         horizon = self.problem.horizon
         if not isinstance(horizon, Discounted):
             return self._solve(None, guess, p, bounds, tolerance, report, rng)
-        end = np.log(1e8) / horizon.rate
-        for _ in range(4):
-            result = self._solve(end, guess, p, bounds, tolerance, report, rng)
+        end = float(np.log(1e8) / horizon.rate)
+        result = self._solve(end, guess, p, bounds, tolerance, report, rng)
+        for _ in range(3):
             if not result.status.success or result.errors["tail"] < TAIL:
                 break
-            end += np.log(10 * result.errors["tail"] / TAIL) / horizon.rate
+            end += float(np.log(10 * result.errors["tail"] / TAIL) / horizon.rate)
+            result = self._solve(end, guess, p, bounds, tolerance, report, rng)
         return result
 
     def _solve(
@@ -236,32 +239,34 @@ class CollocationSolver:
         built_before, estimated_before = self.build_seconds, self.estimate_seconds
         iterations, seconds, history = 0, 0.0, []
         mesh = self.first_mesh(end)
-        free = isinstance(self.problem.horizon, FreeTime)
+        horizon = self.problem.horizon
         guess = self.problem.guess if guess is None else guess
-        span = (0.0, self.problem.horizon.guess) if free else (mesh.breaks[0], mesh.breaks[-1])
+        span = (mesh.breaks[0], mesh.breaks[-1])
+        if isinstance(horizon, FreeTime):
+            span = (0.0, horizon.guess)
         start = guesses.start(self.functions, bounds, p, span, guess, rng)
         scales = self._scales(start, bounds, mesh)
         stage: Stage | None = None
         self.settles = True  # until an active set turns out not to (singular arcs, jumps between bounds)
-        for round_ in range(self.method.max_refinements + 1):
+        round_, demand = 0, self.method.refine_to
+        while True:
             transcription, solver = self.built(mesh, scales)
             new = self._solve_mesh(transcription, solver, start, stage, p, bounds, tolerance, report)
             iterations, seconds = iterations + new.ending.iterations, seconds + new.ending.seconds
-            history.append({"intervals": mesh.size, "points": mesh.points, "iterations": new.ending.iterations,
-                            "newton_steps": new.ending.newton_steps, "cost": new.ending.cost, "error": float(new.errors.states.max(initial=0.0)), "cost_error": new.cost_error})  # fmt: skip
+            history.append({
+                "intervals": mesh.size, "points": mesh.points, "iterations": new.ending.iterations,
+                "newton_steps": new.ending.newton_steps, "cost": new.ending.cost,
+                "error": float(new.errors.states.max(initial=0.0)), "cost_error": new.cost_error,
+            })  # fmt: skip
             status = self._judge(new, round_)
             if status is not None:
                 break
-            if new.ending.status is Status.SOLVED:
+            if new.ending.status is Status.SOLVED and demand is not None:
                 stage = new
-                mesh = refine(
-                    mesh,
-                    new.worst(self.method.refine_to, new.decay < SMOOTH),
-                    self.method.refine_to,
-                    new.decay,
-                )
+                mesh = refine(mesh, new.worst(demand, new.decay < SMOOTH), demand, new.decay)
             else:  # a coarse mesh may have no solution at all
                 mesh = refine(mesh, np.full(mesh.size, np.inf), 1.0, np.zeros(mesh.size))
+            round_ += 1
         return answer(new, status, p, history, self.method.label, {
             "build": self.build_seconds - built_before, "solve": seconds,
             "estimate": self.estimate_seconds - estimated_before, "iterations": iterations,
@@ -269,20 +274,20 @@ class CollocationSolver:
 
     def _judge(self, stage: Stage, round_: int) -> Status | None:
         """Status to stop with, or None to go on to a finer mesh."""
-        status = stage.ending.status
-        fixed = self.method.refine_to is None or stage.transcription.mesh.name == "steps"
+        status, demand = stage.ending.status, self.method.refine_to
+        fixed = demand is None or stage.transcription.mesh.name == "steps"
         if status is not Status.SOLVED:
             again = (
                 status in (Status.INFEASIBLE, Status.FAILED, Status.ITERATION_LIMIT)
                 and not fixed
-                and round_ < 2
+                and round_ < min(2, self.method.max_refinements)
             )
             return None if again else status
         if stage.transcription.mesh.name == "steps":
             return Status.SOLVED
-        if fixed:
+        if demand is None:
             return Status.NOT_VERIFIED
-        if stage.worst(self.method.refine_to, stage.decay < SMOOTH).max() <= self.method.refine_to:
+        if stage.worst(demand, stage.decay < SMOOTH).max() <= demand:
             return Status.SOLVED
         too_large = stage.transcription.mesh.points >= self.method.max_points
         return Status.REFINEMENT_LIMIT if too_large or round_ >= self.method.max_refinements else None
@@ -317,7 +322,9 @@ class CollocationSolver:
                 if exact is not None:
                     return self._assess(t, exact, p)
             barrier = 1e-7 if before is not None else 1e-5
-            ending = solver.solve(w, limits, p, tolerance, multipliers=multipliers, barrier=barrier, report=report)
+            ending = solver.solve(
+                w, limits, p, tolerance, multipliers=multipliers, barrier=barrier, report=report
+            )
             if ending.status not in (Status.SOLVED, Status.INTERRUPTED):
                 ending = solver.solve(w, limits, p, tolerance, report=report)
         if polish and ending.status is Status.SOLVED:
@@ -326,7 +333,7 @@ class CollocationSolver:
         return self._assess(t, ending, p)
 
     def _has_bias(self, limits: tuple[np.ndarray, ...]) -> bool:
-        """Whether an interior-point answer is off: by the barrier, or where discounts make the cost weigh little."""
+        """Whether an interior-point answer is off: by the barrier, or where a discount makes the cost faint."""
         low, high, g_low, g_high = limits
         movable = (low < high) & (np.isfinite(low) | np.isfinite(high))
         return bool(movable.any() or np.any(g_low < g_high) or self.kernels.rate > 0)
@@ -334,7 +341,7 @@ class CollocationSolver:
     def _polish(
         self, t: Transcription, solver: NonlinearSolver, ending: Ending, limits: Any, p: np.ndarray
     ) -> Ending:
-        """Replace an interior-point answer by the exact solution of the discrete problem, where that settles."""
+        """Replace an interior-point answer by the exact one of the discrete problem, where that settles."""
         exact = solver.polish(ending.w, ending.lam_w, ending.lam_g, limits, p, t.densities(), ending)
         if exact is not None:
             return exact
@@ -402,7 +409,7 @@ class CollocationSolver:
     def _scales(
         self, start: guesses.Start, bounds: Bounds, mesh: Mesh
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-        """Powers of two near the sizes of guess and bounds, per variable; 1 where these are within [0.1, 10]."""
+        """Powers of two near the sizes of guess and bounds, by variable; 1 for sizes within [0.1, 10]."""
         scale = start.end if self.kernels.nt else 1.0
         x = np.abs(start.x(mesh.node_times * scale)).max(axis=0)
         x = np.fmax(x, np.fmax(np.nan_to_num(np.abs(bounds.initial)), np.nan_to_num(np.abs(bounds.final))))

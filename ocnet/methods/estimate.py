@@ -10,7 +10,7 @@ import numpy as np
 from ocnet.methods import guess as guesses
 from ocnet.methods.ipopt import Ending
 from ocnet.methods.mesh import Along, Errors
-from ocnet.methods.refine import smoothness
+from ocnet.methods.refine import MAX_DEGREE, smoothness
 from ocnet.methods.transcription import Point, Transcription
 from ocnet.trajectory import Interpolant
 
@@ -47,12 +47,14 @@ class Stage:
         return (np.abs(self.errors.cost) + excess * shape) / max(abs(self.ending.cost), 1e-9)
 
     def worst(self, demand: float, smooth: np.ndarray) -> np.ndarray:
-        """What refinement goes by, for each interval.
+        """Return what refinement goes by, for each interval.
 
         The errors of the states; those of the cost while their sum exceeds the demand; and those of the
-        controls where they are smooth, with a tenfold allowance, as they converge an order later.
+        controls where they are smooth and a higher degree can help, with a tenfold allowance, as they converge
+        an order later.
         """
-        worst = np.maximum(self.errors.states, np.where(smooth, self.errors.control / 10, 0.0))
+        growing = self.transcription.mesh.degrees < MAX_DEGREE
+        worst = np.maximum(self.errors.states, np.where(smooth & growing, self.errors.control / 10, 0.0))
         if self.cost_error > demand:
             worst = np.maximum(worst, self._shares * len(worst))
         return worst
@@ -69,8 +71,12 @@ def assess(t: Transcription, ending: Ending, p: np.ndarray) -> Stage:
     costates = t.costates(ending.lam_g, slopes[2])
     errors = Errors(*(np.zeros(t.mesh.size) for _ in range(4)))
     if t.mesh.name != "steps" and np.isfinite(ending.w).all():
-        own = (t.mesh.states(point.x), t.mesh.controls(point.u, 1.0, limits), costates)
-        errors = t.mesh.error(own[0], own[1], lambda *at: _along(t, own[2], point, scale, p, *at))
+        own = costates  # on the times of the mesh, also where the final time is free
+
+        def along(moment: np.ndarray, x: np.ndarray, u: np.ndarray) -> Along:
+            return _along(t, own, point, scale, p, moment, x, u)
+
+        errors = t.mesh.error(t.mesh.states(point.x), t.mesh.controls(point.u, 1.0, limits), along)
     if t.kernels.nt:
         costates = replace(costates, time=costates.time * scale, breaks=costates.breaks * scale)
     return Stage(t, ending, point, x, u, costates, errors, _bias(t, ending, slopes[0], p), slopes)
@@ -86,7 +92,7 @@ def _along(
     x: np.ndarray,
     u: np.ndarray,
 ) -> Along:
-    """Derivatives, costs and the Hamiltonian's distance from its minimum, for many points at once."""
+    """Evaluate derivatives, costs and the Hamiltonian's distance from its minimum at many points."""
     kernels, f, count = transcription.kernels, transcription.functions, len(moment)
     t = (moment * scale)[None]
     dx = guesses.on_points(f.dynamics, count)(t, x.T, 0, u.T, point.q, p)

@@ -1,4 +1,4 @@
-"""Where a solve starts: rollouts, constants, functions of time, arrays on any grid, or an earlier solution."""
+"""Where a solve starts: rollouts, constants, functions of time, arrays on any grid, earlier solutions."""
 
 from __future__ import annotations
 
@@ -101,7 +101,8 @@ def _from_trajectory(
     controls = [(v.name, v.shape) for v in functions.controls]
     if guess.state_layout != wanted or guess.control_layout != controls:
         raise ShapeError(
-            f"guess: the trajectory has {guess.state_layout + guess.control_layout}; expected {wanted + controls}."
+            f"guess: the trajectory has {guess.state_layout + guess.control_layout}; "
+            f"expected {wanted + controls}."
         )
     free = isinstance(functions.problem.horizon, FreeTime)
     end = float(guess.time[-1]) if free else span[1]
@@ -114,7 +115,7 @@ def _from_trajectory(
 
 
 def held(f: Interpolant) -> OfTime:
-    """A function of time that keeps an interpolant's end values outside its range."""
+    """Make a function of time that keeps an interpolant's end values outside its range."""
     low, high = (f.time[0], f.time[-1]) if f.discrete else (f.breaks[0], f.breaks[-1])
     return lambda t: f(np.clip(t, low, high))
 
@@ -146,7 +147,7 @@ def _of_time(value: Any, shape: tuple[int, ...], where: str, span: tuple[float, 
 
 def _combine(group: list[Any], given: Mapping[str, OfTime], default: OfTime | None) -> OfTime:
     def evaluate(t: np.ndarray) -> np.ndarray:
-        rest = default(t) if default is not None else None
+        rest = default(t) if default is not None else np.zeros((len(t), 0))
         parts, start_ = [np.zeros((len(t), 0))], 0
         for v in group:
             parts.append(given[v.name](t) if v.name in given else rest[:, start_ : start_ + v.size])
@@ -157,7 +158,7 @@ def _combine(group: list[Any], given: Mapping[str, OfTime], default: OfTime | No
 
 
 def middle(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """The middle of finite bounds; otherwise the admissible value nearest to zero."""
+    """Return the middle of finite bounds; otherwise the admissible value nearest to zero."""
     both = np.isfinite(low) & np.isfinite(high)
     with np.errstate(invalid="ignore"):
         return np.where(both, np.where(both, (low + high) / 2, 0.0), np.clip(0.0, low, high))
@@ -184,7 +185,7 @@ def _rollout(
     u: OfTime,
     rng: np.random.Generator | None,
 ) -> OfTime:
-    """States under the guessed controls, held where they leave all reason; straight lines to prescribed ends."""
+    """States under the guessed controls, held where they run away; straight lines to prescribed ends."""
     free = np.isnan(b.initial)
     x0 = np.where(free, middle(b.x_lower, b.x_upper), b.initial)
     if rng is not None:

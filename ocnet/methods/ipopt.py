@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -94,19 +94,19 @@ class Monitor(ca.Callback):
         self.construct("monitor", {})
 
     def get_n_in(self) -> int:
-        """Number of inputs."""
+        """Return the number of inputs."""
         return ca.nlpsol_n_out()
 
     def get_n_out(self) -> int:
-        """Number of outputs."""
+        """Return the number of outputs."""
         return 1
 
     def get_sparsity_in(self, i: int) -> ca.Sparsity:
-        """All inputs are dense columns."""
+        """Return the pattern of an input: a dense column."""
         return ca.Sparsity.dense(self.sizes[i], 1) if i < 5 else ca.Sparsity(0, 0)
 
-    def eval(self, arg: list[ca.DM]) -> list[int]:
-        """Called by the solver after each iteration."""
+    def eval(self, arg: Sequence[ca.DM]) -> list[int]:
+        """Take note of an iteration; the solver calls it after each, and goes on if it returns 0."""
         self.last = (arg[0], arg[4])
         if self.report is not None:
             g = np.array(arg[2]).ravel()
@@ -117,7 +117,7 @@ class Monitor(ca.Callback):
 
 
 @contextmanager
-def interruptible(monitor: Monitor) -> Iterator[None]:
+def interruptible(monitor: Monitor) -> Generator[None]:
     """Let Ctrl-C stop the solver after the present iteration instead of losing it."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -204,7 +204,7 @@ class NonlinearSolver:
         barrier: float | None = None,
         report: Callable[[int, float, float], None] | None = None,
     ) -> Ending:
-        """Solve from w; with multipliers (of bounds and constraints) and a barrier parameter it is a warm start."""
+        """Solve from w; multipliers (of bounds and constraints) and a barrier parameter make it a warm start."""
         run, monitor = self._solver(tolerance, barrier)
         low, high, g_low, g_high = bounds
         arguments = {
@@ -264,8 +264,8 @@ class NonlinearSolver:
         if answer is None:
             return None
         return replace(
-            ending, status=Status.SOLVED, w=answer.w * s, lam_w=answer.lam_w / s, lam_g=answer.lam_g * r, cost=answer.cost,
-            barrier=0.0, iterations=ending.iterations if w is ending.w else 0, newton_steps=answer.steps,
+            ending, status=Status.SOLVED, w=answer.w * s, lam_w=answer.lam_w / s, lam_g=answer.lam_g * r,
+            cost=answer.cost, barrier=0.0, iterations=ending.iterations if w is ending.w else 0, newton_steps=answer.steps,
             seconds=time.process_time() - start + (ending.seconds if w is ending.w else 0.0),
         )  # fmt: skip
 

@@ -38,7 +38,7 @@ class Mesh:
 
     @classmethod
     def steps(cls, n: int) -> Mesh:
-        """The mesh of a discrete-time problem with n steps."""
+        """Make the mesh of a discrete-time problem with n steps."""
         return cls(np.arange(n + 1.0), np.ones(n, int), "steps")
 
     def scheme(self, k: int) -> Scheme:
@@ -146,7 +146,11 @@ class Mesh:
         """(K or 0, nodes): the relations that define end nodes without a collocation point."""
         if self.name != "gauss":
             return sp.csr_matrix((0, self.nodes))
-        return self._matrix(lambda s: s.end[None, :], np.arange(self.size), self.size)
+
+        def row(s: Scheme) -> np.ndarray:
+            return np.zeros((0, len(s.nodes))) if s.end is None else s.end[None, :]
+
+        return self._matrix(row, np.arange(self.size), self.size)
 
     def groups(self) -> Iterator[tuple[Scheme, np.ndarray]]:
         """Iterate over (scheme, numbers of the intervals that have it)."""
@@ -171,14 +175,14 @@ class Mesh:
             self.point_times * scale, values, breaks, self.first_point, self.degrees, discrete, limits
         )
 
-    def error(self, x: Interpolant, u: Interpolant, along: Along) -> Errors:
+    def error(self, x: Interpolant, u: Interpolant, along: Evaluation) -> Errors:
         """Estimate the errors on each interval, between and at the collocation points.
 
         States: the right-hand side along the interpolated states and controls is integrated, with more points
-        than the scheme has, from each interval's start, and compared with the states, relative to 1 + |x|. Cost:
-        the error of its quadrature plus the residual of the dynamics weighted by the costates, which is to
-        first order what the cost would change by if these controls were applied to the true dynamics. Control:
-        how far the polynomials are from minimising the Hamiltonian between the points.
+        than the scheme has, from each interval's start, and compared with the states, relative to 1 + |x|.
+        Cost: the error of its quadrature plus the residual of the dynamics weighted by the costates, which is
+        to first order what the cost would change by if these controls were applied to the true dynamics.
+        Control: how far the polynomials are from minimising the Hamiltonian between the points.
 
         Parameters
         ----------
@@ -224,8 +228,8 @@ class Along:
     """What holds along a path, at M points: the times are those of the mesh.
 
     `slope` (M, nx) derivatives, `rate` (M,) stage cost with its discount, `costate` (M, nx) with the same
-    discount, `gap` (M,) the discounted distance of the Hamiltonian from its minimum over the controls, `control` (M,)
-    the distance of the controls from the minimiser, relative to 1 + |u|.
+    discount, `gap` (M,) the discounted distance of the Hamiltonian from its minimum over the controls,
+    `control` (M,) the distance of the controls from the minimiser, relative to 1 + |u|.
     """
 
     slope: np.ndarray
@@ -235,9 +239,16 @@ class Along:
     control: np.ndarray
 
 
+Evaluation = Callable[[np.ndarray, np.ndarray, np.ndarray], Along]  # t (M,), x (M, nx), u (M, nu)
+
+
 @dataclass
 class Errors:
-    """Estimated errors by interval (K,): of states and controls, relative; of the cost, and from the control's shape."""
+    """Estimated errors by interval, each (K,).
+
+    `states` and `control` are relative to 1 + |x| and 1 + |u|; `cost`, and what the `shape` of the control
+    costs, have the unit of the cost.
+    """
 
     states: np.ndarray
     cost: np.ndarray

@@ -1,8 +1,8 @@
 """Nonlinear programs made of points: exact sparse derivatives of one point, assembled by constant matrices.
 
-A *kernel* is a cost and constraints of the quantities z at one point. A *group* is a kernel at many points, where
-z = B w for the program's unknowns w and a constant sparse matrix B. All derivatives of the program are those of
-the kernels, moved into place by constant sparse matrices that are computed once with the mesh.
+A *kernel* is a cost and constraints of the quantities z at one point. A *group* is a kernel at many points,
+where z = B w for the program's unknowns w and a constant sparse matrix B. All derivatives of the program are
+those of the kernels, moved into place by constant sparse matrices that are computed once with the mesh.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Kernel:
     """
 
     def __init__(self, name: str, sizes: tuple[int, int, int], evaluate: Evaluate, scalar: bool) -> None:
-        symbols = ca.SX if scalar else ca.MX
+        symbols: Any = ca.SX if scalar else ca.MX
         z, d, p = (symbols.sym(n, s) for n, s in zip(("z", "d", "p"), sizes, strict=True))
         cost, con = evaluate(z, d, p)
         self.nz, self.nc = z.numel(), con.numel()
@@ -157,7 +157,7 @@ class Program:
         for group in groups:
             group.offset = offset
             offset += group.kernel.nc * group.count
-        self.ng = offset + linear.shape[0]
+        self.ng = offset + height(linear)
         self.row_scale = np.ones(self.ng) if row_scale is None else row_scale
         self.np = np_
         parts = [
@@ -282,7 +282,7 @@ def _assemble(
     inputs: list[ca.MX],
     size: int,
 ) -> ca.MX:
-    """Sparse matrix whose entry (row, column) sums value·inputs[source], or the value itself where source < 0."""
+    """Sparse matrix whose entry (row, column) sums value·inputs[source], or value where source < 0."""
     keys, slot = np.unique(column * nrow + row, return_inverse=True)
     pattern_columns, pattern_rows = np.divmod(keys, nrow)
     pointers = np.searchsorted(pattern_columns, np.arange(ncol + 1))
@@ -296,7 +296,12 @@ def _assemble(
     return ca.MX(pattern, ca.densify(nonzeros))
 
 
-def _dm(matrix: sp.spmatrix) -> ca.DM:
+def height(matrix: Any) -> int:
+    """Return the number of rows of a sparse matrix (of any of scipy's classes, which lack annotations)."""
+    return int(matrix.shape[0])
+
+
+def _dm(matrix: Any) -> ca.DM:
     csc = matrix.tocsc()
     csc.sum_duplicates()
     pattern = ca.Sparsity(*csc.shape, csc.indptr.tolist(), csc.indices.tolist())

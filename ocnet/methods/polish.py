@@ -1,9 +1,9 @@
 """Taking the barrier out of an interior-point answer: Newton steps on the active set, to rounding accuracy.
 
-An interior-point method stops a little inside the bounds, and where the cost hardly weighs (late in a discounted
-problem) it stops early. Given its answer, the bounds that hold are guessed from the multipliers, the optimality
-conditions with exactly these bounds are solved by Newton's method, and the guess is corrected until it
-reproduces itself (a primal-dual active set method, Hintermüller, Ito & Kunisch, SIAM J. Optim. 13, 2002).
+An interior-point method stops a little inside the bounds, and where the cost hardly weighs (late in a
+discounted problem) it stops early. Given its answer, the bounds that hold are guessed from the multipliers, the
+optimality conditions with exactly these bounds are solved by Newton's method, and the guess is corrected until
+it reproduces itself (a primal-dual active set method, Hintermüller, Ito & Kunisch, SIAM J. Optim. 13, 2002).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import splu
 
-REGULAR = 1e-10  # keeps the factors of a singular system finite; refinement of the solution takes it off again
+REGULAR = 1e-10  # keeps the factors of a singular system finite; iterative refinement takes it off again
 
 
 @dataclass
@@ -129,7 +129,7 @@ class Polisher:
     def _values(self, w: np.ndarray, p: np.ndarray) -> tuple[float, np.ndarray, np.ndarray, sp.csr_matrix]:
         cost, gradient = self._gradient(w, p)
         g, nonzeros = self._jacobian(w, p)
-        matrix = self._matrix(nonzeros, self._jacobian_pattern).tocsr()
+        matrix = sp.csr_matrix(self._matrix(nonzeros, self._jacobian_pattern))
         return float(cost), gradient.full().ravel(), g.full().ravel(), matrix
 
     @staticmethod
@@ -139,7 +139,7 @@ class Polisher:
 
 
 def _by_nonzeros(function: ca.Function) -> tuple[ca.Function, tuple[np.ndarray, np.ndarray, tuple[int, int]]]:
-    """A function whose last output is the vector of its matrix's nonzeros, and their places."""
+    """Make a function whose last output is the vector of its matrix's nonzeros; return it and their places."""
     inputs = function.mx_in()
     outputs = list(function.call(inputs))
     sparsity = function.sparsity_out(len(outputs) - 1)
@@ -153,7 +153,7 @@ def _solve(
 ) -> np.ndarray | None:
     """Solve the saddle-point system, scaled so that early and late times weigh alike; None if singular."""
     s = 1 / np.sqrt(weights)
-    scaled = jacobian @ sp.diags(s)
+    scaled = sp.csr_matrix(jacobian @ sp.diags(s))
     r = 1 / np.maximum(np.sqrt(np.asarray(scaled.multiply(scaled).sum(axis=1)).ravel()), 1e-300)
     upper = sp.diags(s) @ hessian @ sp.diags(s)
     lower = sp.diags(r) @ scaled

@@ -74,7 +74,7 @@ def refine(mesh: Mesh, errors: np.ndarray, demand: float, decay: np.ndarray) -> 
 
 
 def _plan(excess: float, degree: int, decay: float) -> tuple[int, int]:
-    """Number of pieces and degree for an interval whose error is `excess` times too large."""
+    """Return number of pieces and degree for an interval whose error is `excess` times too large."""
     if not np.isfinite(excess):
         return 2, degree
     if 0 < decay < SMOOTH and degree < MAX_DEGREE:

@@ -36,13 +36,17 @@ class Result:
 
     Attributes
     ----------
-    x, p : Interpolant
-        States and costates (current value), flat, on the same nodes; `p` is None if the road has none.
+    x : Interpolant
+        States (nx,), flat.
     u : Interpolant or None
-        Controls, flat.
-    q : ndarray
+        Controls (nu,), flat; None if the problem has none.
+    p : Interpolant or None
+        Costates dV/dx (nx,), current value, flat; None if the road has none. In continuous time they live on
+        nodes of their own: each interval has both of its ends as nodes, so that a break holds two values and
+        jumps (at data terms, at bounds of the states) are kept. With Steps the nodes are those of `x`.
+    q : ndarray (nq,)
         Unknown constants.
-    parameters : ndarray
+    parameters : ndarray (np,)
         Parameter vector of this solve.
     mesh_error : float
         Estimated largest error of the states, relative to 1 + |x|.

@@ -85,7 +85,7 @@ def scheme(name: str, degree: int) -> Scheme:
 
 @cache
 def probe(degree: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Points, weights and running integrals (to each point, and to 1) of Gauss rules on both halves of [0, 1].
+    """Return points, weights and running integrals (to each point, and to 1) of Gauss rules on both halves.
 
     They resolve what a scheme with `degree` points cannot, such as a control that is cut to its bounds.
     """

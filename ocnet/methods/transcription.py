@@ -2,8 +2,8 @@
 
 The dynamics are written as defects δ − h·f, where δ = h·ẋ comes from the polynomial of the states on each
 interval. A cost that contains ẋ takes it from the same polynomial, so that the multipliers of the defects are
-p + ∂ℓ/∂ẋ; :meth:`Transcription.costates` takes the second term off. Discrete time is the same with one point an
-interval and δ the difference of neighbouring states.
+p + ∂ℓ/∂ẋ; :meth:`Transcription.costates` takes the second term off. Discrete time is the same with one point
+an interval and δ the difference of neighbouring states.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import scipy.sparse as sp
 from ocnet.functions import Bounds, Functions
 from ocnet.horizon import FreeTime, Steps, rate
 from ocnet.methods.mesh import Mesh
-from ocnet.methods.nlp import Group, Kernel, Program
+from ocnet.methods.nlp import Group, Kernel, Program, height
 from ocnet.problem import Problem
 from ocnet.trajectory import Interpolant
 
@@ -59,11 +59,11 @@ class Kernels:
 
     @cached_property
     def control_slopes(self) -> ca.Function | None:
-        """(t, x, u, q, p, costate) -> H_u and the diagonal of H_uu, for the error that the control's shape makes."""
+        """(t, x, u, q, p, costate) -> H_u and the diagonal of H_uu, for the error by the control's shape."""
         f = self.functions
         if not f.nu or f.path.numel_out(0):
             return None
-        symbols = ca.SX if self.scalar else ca.MX
+        symbols: Any = ca.SX if self.scalar else ca.MX
         sizes = (1, f.nx, f.nu, f.nq, f.np, f.nx)
         t, x, u, q, p, costate = (symbols.sym(f"s{i}", n) for i, n in enumerate(sizes))
         flow = f.dynamics(t, x, 0, u, q, p)
@@ -116,7 +116,7 @@ def _moving(f: Functions) -> list[int]:
 
 @dataclass
 class Point:
-    """Unknowns of a transcription, taken apart: states at nodes, controls at points, constants, final time."""
+    """Unknowns of a transcription: states at nodes, controls at points, constants, final time."""
 
     x: np.ndarray
     u: np.ndarray
@@ -149,7 +149,7 @@ class Transcription:
         ends = _lift(mesh.ends, self.node_at, f.nx, self.nw)
         row_scale = [np.tile(np.append(1 / scales[0], np.ones(kernels.path.nc - f.nx)), mesh.points)]
         row_scale += [np.ones(g.kernel.nc * g.count) for g in self.groups[1:]]
-        row_scale.append(np.tile(1 / scales[0], mesh.ends.shape[0]))
+        row_scale.append(np.tile(1 / scales[0], height(mesh.ends)))
         self.program = Program(self.groups, ends, self._variable_scale(), np.concatenate(row_scale), f.np)
 
     # ------------------------------------------------------------------ numbering
@@ -247,11 +247,8 @@ class Transcription:
         for row, value in ((0, b.initial), (-1, b.final)):
             fixed = ~np.isnan(value)
             x_low[row, fixed] = x_high[row, fixed] = value[fixed]
-        times = (
-            (self.kernels.problem.horizon.lower, self.kernels.problem.horizon.upper)
-            if self.kernels.nt
-            else (0, 0)
-        )
+        horizon = self.kernels.problem.horizon
+        times = (horizon.lower, horizon.upper) if isinstance(horizon, FreeTime) else (0.0, 0.0)
         low = self.join(Point(x_low, np.tile(b.u_lower, (mesh.points, 1)), b.q_lower, times[0]))
         high = self.join(Point(x_high, np.tile(b.u_upper, (mesh.points, 1)), b.q_upper, times[1]))
         g_low, g_high = np.zeros(self.program.ng), np.zeros(self.program.ng)
@@ -267,7 +264,7 @@ class Transcription:
     def slopes(
         self, w: np.ndarray, lam: np.ndarray, p: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Gradients of the Lagrangian without bounds: by w (nw,), by p (np,), and by z of the path (points, nz)."""
+        """Gradients of the Lagrangian without bounds: by w (nw,), by p (np,), by z of the path (points, nz)."""
         by_w, by_p, by_z = self.program.linear.T @ lam, np.zeros(self.functions.np), np.zeros(0)
         for group in reversed(self.groups):
             by_z, part = group.slopes(w, p, group.weights, lam[group.rows])
@@ -278,15 +275,15 @@ class Transcription:
     def costates(self, lam: np.ndarray, by_z: np.ndarray) -> Interpolant:
         """Costates p = dV/dx (current value) by mesh time, from the multipliers and the slopes of the path.
 
-        At both ends of each interval they are the exact derivatives of the discrete problem's cost. Inside, the
-        multipliers of the collocation points are an order less accurate: what is given there is the integral of
-        ṗ from the interval's start. An interval has nodes of its own, so that jumps are kept.
+        At both ends of each interval they are the exact derivatives of the discrete problem's cost. Inside,
+        the multipliers of the collocation points are an order less accurate: what is given there is the
+        integral of ṗ from the interval's start. An interval has nodes of its own, so that jumps are kept.
         """
         mesh, nx, nm = self.mesh, self.functions.nx, len(self.kernels.moving)
         multiplier = lam[self.path_group.rows].reshape(mesh.points, -1)[:, :nx]
         by_x, by_delta = by_z[:, :nx], multiplier.copy()
         by_delta[:, self.kernels.moving] += by_z[:, nx : nx + nm]
-        ends = lam[len(lam) - mesh.ends.shape[0] * nx :].reshape(-1, nx)
+        ends = lam[len(lam) - height(mesh.ends) * nx :].reshape(-1, nx)
         inner = 0 if mesh.name == "steps" else mesh.degrees - (mesh.name == "radau")
         count = inner + np.full(mesh.size, 2)
         first = np.append(0, np.cumsum(count)[:-1])
@@ -332,7 +329,7 @@ def _entries(
 
 
 def _lift(matrix: sp.csr_matrix, at: np.ndarray, n: int, width: int) -> sp.csr_matrix:
-    return _csr([_entries(matrix, n, 0, np.arange(n), at)], (matrix.shape[0] * n, width))
+    return _csr([_entries(matrix, n, 0, np.arange(n), at)], (height(matrix) * n, width))
 
 
 def _csr(parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]], shape: tuple[int, int]) -> sp.csr_matrix:
