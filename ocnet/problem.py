@@ -90,7 +90,7 @@ class Sample:
 
 @dataclass(eq=False)
 class Problem:
-    """An optimal control problem, stated symbolically.
+    """An optimal control problem, stated symbolically, in units of its own: none are converted.
 
     Parameters
     ----------
@@ -194,13 +194,21 @@ class Problem:
     def control(
         self, name: str, shape: int | tuple[int, int] = 1, *, lower: Any = None, upper: Any = None
     ) -> Expression:
-        """Add a control; the parameters are those of :meth:`state`, without ends."""
+        """Add a control; parameters, result and errors are those of :meth:`state`, without ends."""
         variable = self._add(name, "control", shape, lower, upper)
         self.variables[name] = variable
         return variable.symbol
 
     def parameter(self, name: str, shape: int | tuple[int, int] = 1, *, value: Any) -> Expression:
-        """Add data that may change between solves; `value` (of the given shape) is what holds by default."""
+        """Add data that may change between solves.
+
+        Parameters
+        ----------
+        name, shape
+            As for :meth:`state`, as are the symbol that is returned and the errors.
+        value : array_like
+            What holds by default, finite, of the given shape; a scalar holds for all components.
+        """
         variable = self._add(name, "parameter", shape, None, None)
         variable.value = as_data(value, variable.shape, place(self, name, "value"))
         self.variables[name] = variable
@@ -209,7 +217,15 @@ class Problem:
     def unknown(
         self, name: str, shape: int | tuple[int, int] = 1, *, lower: Any = None, upper: Any = None, guess: Any
     ) -> Expression:
-        """Add a constant that is optimised together with the controls, started at `guess`."""
+        """Add a constant that is optimised together with the controls.
+
+        Parameters
+        ----------
+        name, shape, lower, upper
+            As for :meth:`state`, as are the symbol that is returned and the errors.
+        guess : array_like
+            Where the search starts, within the bounds; a scalar holds for all components.
+        """
         variable = self._add(name, "unknown", shape, lower, upper)
         variable.guess = as_data(guess, variable.shape, place(self, name, "guess"))
         check_inside(self, variable, "guess", variable.guess)
@@ -221,6 +237,7 @@ class Problem:
 
         With `Steps` it is the difference between the next and the present value. A cost of movement stated
         with it keeps the Hessian sparse: the value is taken from the trajectory, not from the dynamics.
+        The symbol has the state's shape. ProblemError for anything that is not a state of this problem.
         """
         variable = find_variable(self, state, "derivative", "state")
         if variable.derivative is None:
@@ -261,7 +278,20 @@ class Problem:
         variable.dynamics = value
 
     def minimize(self, *, stage: Any = 0, terminal: Any = 0) -> None:
-        """State the cost: the integral (sum) of `stage` plus `terminal` at the end, both scalar."""
+        """State the cost, the integral (sum) of `stage` plus `terminal` at the end.
+
+        Parameters
+        ----------
+        stage : scalar expression
+            In time, states, their derivatives, controls, parameters and unknowns; per unit of time.
+        terminal : scalar expression
+            Of the final states and time, parameters and unknowns.
+
+        Raises
+        ------
+        ShapeError, SymbolError, ProblemError
+            For what is no scalar, foreign symbols, a second cost, or a terminal cost without an end.
+        """
         self._refuse_if_frozen()
         if self.stage is not None:
             raise ProblemError(
@@ -280,7 +310,7 @@ class Problem:
         self.stage = integrand
 
     def cost_at(self, time: float, expression: Any) -> None:
-        """Add a cost of the states at one moment (undiscounted), such as a squared distance to data."""
+        """Add an undiscounted scalar cost of the states at a moment of the horizon (else ProblemError)."""
         self._refuse_if_frozen()
         moment = checked_moment(self, time)
         self.samples.append(

@@ -33,8 +33,8 @@ class Solution(Trajectory):
     mesh_error : float
         Estimated largest error of the states between and at collocation points, relative to 1 + |x|.
     errors : dict
-        Error estimates by source ("mesh", "barrier", "control shape", "tail"); relative to the states for
-        "mesh" and to the cost for the others.
+        Error estimates by source, dimensionless: "mesh" of the states, relative to 1 + |x|; "cost" (by the
+        mesh), "control shape", "barrier" and, on infinite horizons, "tail" of the cost, relative to it.
     optima : list of float
         Costs of the distinct local optima found; one entry unless several starts were asked for.
     stats : dict
@@ -76,12 +76,36 @@ class Solution(Trajectory):
 
     @property
     def costates(self) -> dict[str, np.ndarray]:
-        """By name of the state, (M, *shape) at `time`: p = dV/dx, current value."""
+        """By name of the state, (M, *shape) at `time`: p = dV/dx, current value, in cost per unit of state.
+
+        Raises
+        ------
+        ProblemError
+            For a solution without costates.
+        """
         p = self._costate()  # where it may jump it has nodes of its own
         return split(p.values if np.array_equal(p.time, self.time) else p(self.time), self.state_layout)
 
     def costate(self, name: str, t: Any) -> np.ndarray:
-        """Evaluate a costate at times t of any shape -> (*t.shape, *shape)."""
+        """Evaluate the costate of a state at any times of the solution.
+
+        Parameters
+        ----------
+        name : str
+            Of the state.
+        t : array_like
+            Of any shape; where the costate jumps, the value after the jump is given.
+
+        Returns
+        -------
+        ndarray (*t.shape, *shape)
+            p = dV/dx, current value: unit of the cost per unit of the state.
+
+        Raises
+        ------
+        ProblemError
+            For an unknown name, times outside the solution, or a solution without costates.
+        """
         return self._pick(name, self.state_layout, self._costate()(t), "state")
 
     def _costate(self) -> Interpolant:
@@ -91,17 +115,23 @@ class Solution(Trajectory):
 
     @property
     def unknowns(self) -> dict[str, np.ndarray]:
-        """Optimised constants by name."""
+        """Optimised constants by name, each of its own shape."""
         return split(self.result.q, self._names["unknowns"])
 
     @property
     def parameters(self) -> dict[str, np.ndarray]:
-        """Parameters of this solve by name."""
+        """Parameters of this solve by name, each of its own shape."""
         return split(self.result.parameters, self._names["parameters"])
 
     @property
     def certificate(self) -> Certificate:
-        """How far the numbers can be trusted; computed when it is first asked for."""
+        """How far the numbers can be trusted: :func:`ocnet.verify`, run when it is first asked for.
+
+        Raises
+        ------
+        ProblemError
+            For a solution that was loaded without its problem.
+        """
         if self._certificate is None:
             if self._certify is None:
                 raise ProblemError(
@@ -116,6 +146,8 @@ class Solution(Trajectory):
 
     def sensitivity(self, parameter: str) -> np.ndarray:
         """Return dJ/dparameter, of the parameter's shape, from the multipliers.
+
+        It is the derivative of the discrete problem's optimal cost, in cost per unit of the parameter.
 
         Raises
         ------

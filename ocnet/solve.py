@@ -48,6 +48,11 @@ class Solver:
     def __init__(self, problem: Problem, method: Method) -> None:
         if not isinstance(problem, Problem):
             raise ProblemError(f"solve: got a {type(problem).__name__}; expected a Problem.")
+        if isinstance(method, type):
+            raise OptionError(
+                f"solve: method is the class {method.__name__}; expected an object: "
+                f"write {method.__name__}()."
+            )
         if not callable(getattr(method, "prepare", None)):
             raise OptionError(f"solve: method is {method!r:.60}; expected a method such as Collocation().")
         self.problem, self.method = problem, method
@@ -67,9 +72,9 @@ class Solver:
         progress: bool = False,
         throw: bool = True,
     ) -> Solution:
-        """Solve once; the arguments are those of :func:`solve`."""
+        """Solve once; arguments, result and errors are those of :func:`solve`."""
         _check(multistart, tolerance)
-        generator = np.random.default_rng(rng)
+        generator = _generator(rng)
         results: list[Result] = []
         with live(self.problem.name, progress) as report:
             for k in range(multistart):
@@ -163,6 +168,15 @@ def _check(multistart: int, tolerance: float) -> None:
         raise OptionError(f"solve: multistart is {multistart!r}; expected a positive number of starts.")
     if not isinstance(tolerance, (int, float)) or not 0 < tolerance <= 1e-2:
         raise OptionError(f"solve: tolerance is {tolerance!r}; expected a number in (0, 1e-2].")
+
+
+def _generator(rng: Any) -> np.random.Generator:
+    try:
+        return np.random.default_rng(rng)
+    except (TypeError, ValueError):
+        raise OptionError(
+            f"solve: rng is {rng!r:.60}; expected a numpy Generator, a seed of at least 0 or None."
+        ) from None
 
 
 def _distinct(costs: list[float]) -> list[float]:

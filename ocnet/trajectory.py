@@ -202,11 +202,34 @@ class Trajectory:
         return split(self.u.values, self.control_layout) if self.u is not None else {}
 
     def state(self, name: str, t: Any) -> np.ndarray:
-        """Evaluate a state at times t of any shape -> (*t.shape, *shape)."""
+        """Evaluate a state at any times of the trajectory.
+
+        Parameters
+        ----------
+        name : str
+        t : array_like
+            Of any shape, in the problem's unit of time (numbers of steps for Steps).
+
+        Returns
+        -------
+        ndarray (*t.shape, *shape)
+            In the unit of the state.
+
+        Raises
+        ------
+        ProblemError
+            For an unknown name, or times outside the trajectory.
+        """
         return self._pick(name, self.state_layout, self.x(t), "state")
 
     def control(self, name: str, t: Any) -> np.ndarray:
-        """Evaluate a control at times t of any shape -> (*t.shape, *shape)."""
+        """Evaluate a control at any times; the parameters and errors are those of :meth:`state`.
+
+        Returns
+        -------
+        ndarray (*t.shape, *shape)
+            Between the nodes of the controls it is cut to the control's bounds.
+        """
         if self.u is None:
             raise ProblemError(f"'{self.problem_name}' has no controls; got control '{name}'.")
         return self._pick(name, self.control_layout, self.u(t), "control")
@@ -220,7 +243,13 @@ class Trajectory:
     # ------------------------------------------------------------------ labelled export
 
     def to_xarray(self) -> xarray.Dataset:
-        """Return everything as a labelled dataset: states over `time`, controls over `control_time`."""
+        """Return everything as a labelled dataset.
+
+        Returns
+        -------
+        xarray.Dataset
+            States over `time`, controls over `control_time`, the ends of the intervals as `mesh`.
+        """
         import xarray
 
         data: dict[str, Any] = {}
@@ -259,7 +288,13 @@ class Trajectory:
         }
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a netCDF file that :func:`ocnet.load` (or any netCDF reader) reads; never a pickle."""
+        """Write a netCDF file that :func:`ocnet.load` (or any netCDF reader) reads; never a pickle.
+
+        Parameters
+        ----------
+        path : path
+            An existing file is replaced; OSError where it cannot be written.
+        """
         self.to_xarray().to_netcdf(path, engine="h5netcdf")
 
     @classmethod

@@ -38,7 +38,8 @@ LAYERS = (
     {"report"},
     {"solution"},
     {"certificate", "subject"},
-    {"costates", "feasibility", "optimality"},
+    {"feasibility", "optimality"},
+    {"costates"},
     {"verify"},
     {"diagnose", "progress", "storage"},
     {"solve"},
@@ -54,6 +55,10 @@ LAZY = (("problem", "hamiltonian", "a problem derives its Hamiltonian only if th
 # What the order allows and the design does not: (importer, imported, reason).
 APART = (
     ("verify", "methods", "a certificate shares no code with the road that made the solution"),
+    *(
+        (part, "methods", "a certificate shares no code with the road that made the solution")
+        for part in ("subject", "feasibility", "optimality", "costates")
+    ),
     ("methods", "networks", "only the Hamiltonian knows the structure of a network"),
 )
 

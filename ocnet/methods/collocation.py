@@ -49,7 +49,7 @@ class Collocation:
     polish : bool
         Finish with Newton steps on the active set, which remove the bias of the interior-point method.
     max_refinements, max_points : int
-        Limits of the refinement.
+        Refinement stops after so many finer meshes, or on a mesh with so many collocation points.
 
     Raises
     ------
@@ -116,12 +116,18 @@ class Collocation:
 
     @property
     def label(self) -> str:
-        """How reports call the method."""
+        """The method in words, as reports call it."""
         target = "fixed mesh" if self.refine_to is None else f"refined to {self.refine_to:g}"
         return f"direct collocation ({self.scheme}, degree {self.degree}, {target}, {self.solver})"
 
     def prepare(self, problem: Problem) -> CollocationSolver:
-        """Build what does not depend on guesses and parameter values."""
+        """Build what does not depend on guesses and parameter values; called by :func:`ocnet.prepare`.
+
+        Raises
+        ------
+        ProblemError, UnsupportedError
+            Without a cost, with infinitely many steps, or with final conditions on an infinite horizon.
+        """
         return CollocationSolver(problem, self)
 
 
@@ -333,7 +339,7 @@ class CollocationSolver:
         return self._assess(t, ending, p)
 
     def _has_bias(self, limits: tuple[np.ndarray, ...]) -> bool:
-        """Whether an interior-point answer is off: by the barrier, or where a discount makes the cost faint."""
+        """Whether an interior-point answer is off: by the barrier, or where the discount is strong."""
         low, high, g_low, g_high = limits
         movable = (low < high) & (np.isfinite(low) | np.isfinite(high))
         return bool(movable.any() or np.any(g_low < g_high) or self.kernels.rate > 0)

@@ -50,8 +50,8 @@ class Stage:
         """Return what refinement goes by, for each interval.
 
         The errors of the states; those of the cost while their sum exceeds the demand; and those of the
-        controls where they are smooth and a higher degree can help, with a tenfold allowance, as they converge
-        an order later.
+        controls where they are smooth and a higher degree can help, with a tenfold allowance, as they
+        converge an order later.
         """
         growing = self.transcription.mesh.degrees < MAX_DEGREE
         worst = np.maximum(self.errors.states, np.where(smooth & growing, self.errors.control / 10, 0.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -57,23 +58,24 @@ def start(
     ProblemError, ShapeError, DataError
         For unknown names, wrong shapes, and values that are not finite.
     """
+    where = f"Problem '{functions.problem.name}', guess"
     if isinstance(guess, Trajectory):
         return _from_trajectory(functions, bounds, guess, span)
     if guess is None:
         guess = {}
     if not isinstance(guess, Mapping):
         raise ProblemError(
-            f"guess is a {type(guess).__name__}; expected a mapping of names, a Solution or None."
+            f"{where} is a {type(guess).__name__}; expected a mapping of names, a Solution or None."
         )
     known = [v.name for v in functions.states + functions.controls + functions.unknowns]
     free = isinstance(functions.problem.horizon, FreeTime)
     strangers = [name for name in guess if name not in known + ["time"] * free]
     if strangers:
-        raise ProblemError(f"guess: {strangers} are not variables of the problem; it has {known}.")
-    end = float(as_data(guess["time"], (1,), "guess of the final time")[0]) if "time" in guess else span[1]
+        raise ProblemError(f"{where}: {strangers} are not variables of the problem; it has {known}.")
+    end = _final_time(functions, guess["time"], f"{where} of the final time") if "time" in guess else span[1]
     span = (span[0], end)
     given = {
-        name: _of_time(value, _shape(functions, name), f"guess of '{name}'", span)
+        name: _of_time(value, _shape(functions, name), f"{where} of '{name}'", span)
         for name, value in guess.items()
         if name != "time"
     }
@@ -94,6 +96,13 @@ def _shape(functions: Functions, name: str) -> tuple[int, ...]:
     return functions.problem.variables[name].shape
 
 
+def _final_time(functions: Functions, value: Any, where: str) -> float:
+    end, horizon = float(as_data(value, (1,), where)[0]), functions.problem.horizon
+    if isinstance(horizon, FreeTime) and not horizon.lower <= end <= horizon.upper:
+        raise DataError(f"{where} is {end}; expected a time in [{horizon.lower}, {horizon.upper}].")
+    return end
+
+
 def _from_trajectory(
     functions: Functions, bounds: Bounds, guess: Trajectory, span: tuple[float, float]
 ) -> Start:
@@ -101,8 +110,8 @@ def _from_trajectory(
     controls = [(v.name, v.shape) for v in functions.controls]
     if guess.state_layout != wanted or guess.control_layout != controls:
         raise ShapeError(
-            f"guess: the trajectory has {guess.state_layout + guess.control_layout}; "
-            f"expected {wanted + controls}."
+            f"Problem '{functions.problem.name}', guess: the trajectory has "
+            f"{guess.state_layout + guess.control_layout}; expected {wanted + controls}."
         )
     free = isinstance(functions.problem.horizon, FreeTime)
     end = float(guess.time[-1]) if free else span[1]
@@ -123,14 +132,18 @@ def held(f: Interpolant) -> OfTime:
 def _of_time(value: Any, shape: tuple[int, ...], where: str, span: tuple[float, float]) -> OfTime:
     size = int(np.prod(shape))
     if callable(value):
+        _check_function(value, where)
         as_data(value(span[0]), shape, f"{where} at time {span[0]}")
 
         def evaluate(t: np.ndarray) -> np.ndarray:
             return np.array([as_data(value(float(s)), shape, f"{where} at time {s}").reshape(-1) for s in t])
 
         return evaluate
-    if isinstance(value, tuple) and len(value) == 2 and np.ndim(value[0]) == 1 and np.ndim(value[1]) >= 1:
-        times, values = np.asarray(value[0], dtype=float), np.asarray(value[1], dtype=float)
+    if _is_pair(value):
+        try:
+            times, values = np.asarray(value[0], dtype=float), np.asarray(value[1], dtype=float)
+        except (TypeError, ValueError):
+            raise DataError(f"{where}: got {value!r:.80}; expected (times, values) of numbers.") from None
         if values.shape == times.shape and shape == (1,):
             values = values[:, None]
         if values.shape != (len(times), *shape):
@@ -143,6 +156,26 @@ def _of_time(value: Any, shape: tuple[int, ...], where: str, span: tuple[float, 
         return lambda t: np.column_stack([np.interp(t, times, flat[:, i]) for i in range(size)])
     constant = as_data(value, shape, where).reshape(-1)
     return lambda t: np.tile(constant, (len(t), 1))
+
+
+def _is_pair(value: Any) -> bool:
+    try:
+        return (
+            isinstance(value, tuple) and len(value) == 2 and np.ndim(value[0]) == 1 and np.ndim(value[1]) >= 1
+        )
+    except ValueError:  # ragged
+        return False
+
+
+def _check_function(value: Callable[..., Any], where: str) -> None:
+    try:
+        signature = inspect.signature(value)
+    except (TypeError, ValueError):  # functions written in C may not tell theirs
+        return
+    try:
+        signature.bind(0.0)
+    except TypeError as error:
+        raise ProblemError(f"{where}: {error}; expected a function of one argument, the time.") from None
 
 
 def _combine(group: list[Any], given: Mapping[str, OfTime], default: OfTime | None) -> OfTime:

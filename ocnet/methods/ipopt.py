@@ -204,7 +204,7 @@ class NonlinearSolver:
         barrier: float | None = None,
         report: Callable[[int, float, float], None] | None = None,
     ) -> Ending:
-        """Solve from w; multipliers (of bounds and constraints) and a barrier parameter make it a warm start."""
+        """Solve from w; multipliers (of bounds, of constraints) and a barrier make it a warm start."""
         run, monitor = self._solver(tolerance, barrier)
         low, high, g_low, g_high = bounds
         arguments = {
@@ -265,7 +265,8 @@ class NonlinearSolver:
             return None
         return replace(
             ending, status=Status.SOLVED, w=answer.w * s, lam_w=answer.lam_w / s, lam_g=answer.lam_g * r,
-            cost=answer.cost, barrier=0.0, iterations=ending.iterations if w is ending.w else 0, newton_steps=answer.steps,
+            cost=answer.cost, barrier=0.0, iterations=ending.iterations if w is ending.w else 0,
+            newton_steps=answer.steps,
             seconds=time.process_time() - start + (ending.seconds if w is ending.w else 0.0),
         )  # fmt: skip
 

@@ -108,8 +108,16 @@ class Group:
     def call(self, name: str, w: Any, p: Any, *more: Any) -> Any:
         """Evaluate one of the kernel's functions at all points (symbolically) -> (size, count)."""
         function = getattr(self.kernel, name)
-        z = ca.reshape(ca.mtimes(_dm(self.place), w), self.kernel.nz, self.count)
-        return mapped(function, self.count)(z, ca.DM(self.data), p, *more)
+        z = ca.reshape(ca.mtimes(self._place, w), self.kernel.nz, self.count)
+        return mapped(function, self.count)(z, self._data, p, *more)
+
+    @cached_property
+    def _place(self) -> ca.DM:
+        return _dm(self.place)
+
+    @cached_property
+    def _data(self) -> ca.DM:
+        return ca.DM(self.data)
 
     def slopes(
         self, w: np.ndarray, p: np.ndarray, sigma: np.ndarray, lam: np.ndarray
@@ -304,5 +312,6 @@ def height(matrix: Any) -> int:
 def _dm(matrix: Any) -> ca.DM:
     csc = matrix.tocsc()
     csc.sum_duplicates()
-    pattern = ca.Sparsity(*csc.shape, csc.indptr.tolist(), csc.indices.tolist())
+    rows, columns = csc.shape
+    pattern = ca.Sparsity(rows, columns, csc.indptr.tolist(), csc.indices.tolist())
     return ca.DM(pattern, csc.data)

@@ -1,9 +1,10 @@
 """Taking the barrier out of an interior-point answer: Newton steps on the active set, to rounding accuracy.
 
 An interior-point method stops a little inside the bounds, and where the cost hardly weighs (late in a
-discounted problem) it stops early. Given its answer, the bounds that hold are guessed from the multipliers, the
-optimality conditions with exactly these bounds are solved by Newton's method, and the guess is corrected until
-it reproduces itself (a primal-dual active set method, Hintermüller, Ito & Kunisch, SIAM J. Optim. 13, 2002).
+discounted problem) it stops early. Given its answer, the bounds that hold are guessed from the multipliers,
+the optimality conditions with exactly these bounds are solved by Newton's method, and the guess is corrected
+until it reproduces itself (a primal-dual active set method, Hintermüller, Ito & Kunisch, SIAM J. Optim. 13,
+2002).
 """
 
 from __future__ import annotations
@@ -139,7 +140,7 @@ class Polisher:
 
 
 def _by_nonzeros(function: ca.Function) -> tuple[ca.Function, tuple[np.ndarray, np.ndarray, tuple[int, int]]]:
-    """Make a function whose last output is the vector of its matrix's nonzeros; return it and their places."""
+    """Make a function whose last output is the vector of its matrix's nonzeros; also return their places."""
     inputs = function.mx_in()
     outputs = list(function.call(inputs))
     sparsity = function.sparsity_out(len(outputs) - 1)

@@ -264,7 +264,7 @@ class Transcription:
     def slopes(
         self, w: np.ndarray, lam: np.ndarray, p: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Gradients of the Lagrangian without bounds: by w (nw,), by p (np,), by z of the path (points, nz)."""
+        """Gradients of the Lagrangian without bounds by w (nw,), p (np,) and the path's z (points, nz)."""
         by_w, by_p, by_z = self.program.linear.T @ lam, np.zeros(self.functions.np), np.zeros(0)
         for group in reversed(self.groups):
             by_z, part = group.slopes(w, p, group.weights, lam[group.rows])

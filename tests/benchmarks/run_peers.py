@@ -151,8 +151,9 @@ def write_table(store):
         cells = []
         for family in FAMILIES:
             for n in SIZES:
-                best = best_of(store["peers"][peer]["runs"].get(f"{family} {n}", []))
-                cells.append(f"{best['cpu']:.2f}" if best else "-")
+                runs = store["peers"][peer]["runs"].get(f"{family} {n}", [])
+                best = best_of(runs)
+                cells.append(f"{best['cpu']:.2f}" if best else "-" if runs else "not run")
         lines.append(f"| {peer} | " + " | ".join(cells) + " |")
     lines += [
         "",
@@ -168,8 +169,12 @@ def write_table(store):
         for family in FAMILIES:
             for n in SIZES:
                 same = store["peers"][peer].get("same mesh", {}).get(f"{family} {n}")
-                failed = same is None or same["cost"] is None
-                cells.append("-" if failed else f"{same['cpu']:.2f} ({same['error']:.0e})")
+                if same is None:
+                    cells.append("not run")
+                elif same["cost"] is None:
+                    cells.append(same["note"].split("\n")[0][:60])
+                else:
+                    cells.append(f"{same['cpu']:.2f} ({same['error']:.0e})")
         lines.append(f"| {peer} | " + " | ".join(cells) + " |")
     lines += ["", "## Reference costs", ""]
     lines += ["| instance | cost | relative error of the reference |", "|---|---|---|"]

@@ -124,9 +124,7 @@ def test_probe_integrates_each_half_separately(degree):
     np.testing.assert_allclose(running @ kink, expected, atol=1e-14)
     assert weights @ kink == pytest.approx(1 / 8, abs=1e-14)
     for k in range(n):
-        np.testing.assert_allclose(
-            running @ points**k, np.append(points, 1) ** (k + 1) / (k + 1), atol=1e-13
-        )
+        np.testing.assert_allclose(running @ points**k, np.append(points, 1) ** (k + 1) / (k + 1), atol=1e-13)
     for k in range(2 * n):  # Gauss: twice as far for the whole integral
         assert weights @ points**k == pytest.approx(1 / (k + 1), abs=1e-13)
     np.testing.assert_allclose(running[-1], weights)
