@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from ocnet.diagnose import failure_text
 from ocnet.errors import OptionError, ProblemError, SolveError
@@ -33,6 +34,7 @@ class Method(Protocol):
         ...
 
 
+_BLAS = ThreadpoolController()  # small dense blocks run many times slower on several threads
 _prepared: WeakKeyDictionary[Problem, dict[Method, Prepared]] = WeakKeyDictionary()
 
 
@@ -76,7 +78,7 @@ class Solver:
         _check(multistart, tolerance)
         generator = _generator(rng)
         results: list[Result] = []
-        with live(self.problem.name, progress) as report:
+        with live(self.problem.name, progress) as report, _BLAS.limit(limits=1, user_api="blas"):
             for k in range(multistart):
                 draw = generator if k else None
                 result = self._solver.solve(guess if not k else None, parameters, tolerance, report, draw)

@@ -70,7 +70,7 @@ def _sensitivity(
     function = f.bound_function
     jacobian = [np.atleast_2d(j.full()) for j in function.jacobian().call([p, *function.call([p])])]
     lam = -by_w
-    x_lam, u_lam = lam[t.x_index], lam[t.u_index]
+    x_lam, u_lam = lam[t.x_index], lam[np.unique(t.u_index, axis=0)]
     first, last = x_lam[0].copy(), x_lam[-1].copy()
     b = f.bounds(p)
     x_lam[0, ~np.isnan(b.initial)] = 0.0

@@ -64,6 +64,7 @@ class Collocation:
     solver: str = "ipopt"
     options: Mapping[str, Any] | None = None
     polish: bool = True
+    controls: str = "points"
     max_refinements: int = 25
     max_points: int = 20000
     settings: tuple[tuple[str, Any], ...] = field(default=(), init=False, repr=False)
@@ -88,6 +89,8 @@ class Collocation:
                 )
         if self.scheme not in SCHEMES:
             raise OptionError(f"Collocation: scheme is {self.scheme!r}; expected one of {list(SCHEMES)}.")
+        if self.controls not in ("points", "constant"):
+            raise OptionError(f"Collocation: controls is {self.controls!r}; expected 'points' or 'constant'.")
         if self.refine_to is not None and not (
             isinstance(self.refine_to, (int, float)) and 1e-13 <= self.refine_to < 1
         ):
@@ -110,6 +113,7 @@ class Collocation:
                 self.refine_to,
                 self.solver,
                 self.polish,
+                self.controls,
                 str(self.settings),
             )
         )
@@ -146,6 +150,11 @@ class CollocationSolver:
             raise UnsupportedError(
                 f"Problem '{problem.name}': collocation cannot treat infinitely many steps; "
                 "state a finite number."
+            )
+        if method.solver == "fatrop" and not isinstance(horizon, Steps):
+            raise UnsupportedError(
+                f"Problem '{problem.name}': fatrop needs the structure of discrete time (Steps); collocation points "
+                "inside an interval break it: use solver='ipopt'."
             )
         infinite = isinstance(horizon, Discounted)
         if infinite and (
@@ -190,7 +199,7 @@ class CollocationSolver:
         key = (mesh.breaks.tobytes(), mesh.degrees.tobytes(), *(np.asarray(s).tobytes() for s in scales))
         if key not in self._transcriptions:
             start = time.process_time()
-            t = Transcription(self.kernels, mesh, scales)
+            t = Transcription(self.kernels, mesh, scales, self.method.controls == "constant")
             program, derivatives = t.program.functions()
             solver = NonlinearSolver(
                 program,
@@ -199,6 +208,7 @@ class CollocationSolver:
                 t.program.row_scale,
                 self.method.solver,
                 dict(self.method.settings),
+                t.equations(),
             )
             while len(self._transcriptions) >= 8:
                 self._transcriptions.pop(next(iter(self._transcriptions)))
@@ -402,7 +412,8 @@ class CollocationSolver:
             return np.column_stack(columns) if columns else np.zeros((len(new_times), 0))
 
         times = (old.mesh.point_times, t.mesh.point_times)
-        lam_w[t.u_index] = move(before.ending.lam_w[old.u_index] / d_old[:, None], *times) * d_new[:, None]
+        by_control = before.ending.lam_w[old.u_index] / old.densities()[old.u_index]
+        lam_w[t.u_index] = move(by_control, *times) * t.densities()[t.u_index]
         at_points = before.ending.lam_w[old.x_index[old.point_node]] / d_old[:, None]
         lam_w[t.x_index[t.point_node]] = move(at_points, *times) * d_new[:, None]
         lam_w[t.q_at :] = before.ending.lam_w[old.q_at :]

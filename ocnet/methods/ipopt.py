@@ -145,6 +145,8 @@ class NonlinearSolver:
     solver : {"ipopt", "fatrop"}
     options : mapping
         Passed through, under the solver's own names.
+    equality : list of bool
+        Which constraints are equations (fatrop finds the structure by them).
     """
 
     def __init__(
@@ -155,9 +157,11 @@ class NonlinearSolver:
         row_scale: np.ndarray,
         solver: str,
         options: Mapping[str, Any],
+        equality: list[bool],
     ) -> None:
         self.program, self.derivatives, self.solver, self.options = program, derivatives, solver, options
         self.scale, self.row_scale = scale, row_scale
+        self.equality = equality
         self._built: dict[Any, tuple[ca.Function, Monitor]] = {}
 
     def _solver(self, tolerance: float, barrier: float | None) -> tuple[ca.Function, Monitor]:
@@ -187,7 +191,7 @@ class NonlinearSolver:
                     push = {f"warm_start_{k}": 1e-9 for k in ("bound_push", "bound_frac", "mult_bound_push")}
                     own |= push | {"warm_start_slack_bound_push": 1e-9, "warm_start_slack_bound_frac": 1e-9}
             else:
-                settings |= {"structure_detection": "auto", "equality": []}
+                settings |= {"structure_detection": "auto", "equality": self.equality}
             own |= dict(self.options)
             settings |= {f"{self.solver}.{name}": value for name, value in own.items()}
             self._built[key] = (ca.nlpsol("program", self.solver, dict(self.program), settings), monitor)
@@ -260,7 +264,7 @@ class NonlinearSolver:
         low, high, g_low, g_high = bounds
         s, r, start = self.scale, self.row_scale, time.process_time()
         limits = (low / s, high / s, g_low * r, g_high * r)
-        answer = self._polisher.run(w / s, lam_w * s, lam_g / r, limits, p, densities * s**2)
+        answer = self._polisher.run(w / s, lam_w * s, lam_g / r, limits, p, densities)
         if answer is None:
             return None
         return replace(

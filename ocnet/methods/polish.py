@@ -18,6 +18,7 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import splu
 
 REGULAR = 1e-10  # keeps the factors of a singular system finite; iterative refinement takes it off again
+FEASIBLE = 1e-8  # what may be left of the constraints, in the solver's units
 
 
 @dataclass
@@ -123,6 +124,8 @@ class Polisher:
                 lam_w = np.where(fixed | upper | lower, -slope, 0.0)
                 dual = np.abs(slope + lam_w) / np.maximum(weights, 1e-12)
                 primal = np.maximum(np.maximum(g_low - g, g - g_high), 0.0)
+                if primal.max(initial=0.0) > FEASIBLE:
+                    return None
                 return Polished(w, lam_w, lam_g, cost, float(max(dual.max(), primal.max(initial=0.0))), step)
             last = size
         return None

@@ -134,12 +134,18 @@ class Transcription:
         On [0, 1] if the final time is free.
     scales : (ndarray (nx,), ndarray (nu,), ndarray (nq,), float)
         Typical sizes of states, controls, unknown constants and final time.
+    held : bool
+        Whether the controls are constant on each interval instead of free at each point.
     """
 
     def __init__(
-        self, kernels: Kernels, mesh: Mesh, scales: tuple[np.ndarray, np.ndarray, np.ndarray, float]
+        self,
+        kernels: Kernels,
+        mesh: Mesh,
+        scales: tuple[np.ndarray, np.ndarray, np.ndarray, float],
+        held: bool = False,
     ) -> None:
-        self.kernels, self.mesh, self.scales = kernels, mesh, scales
+        self.kernels, self.mesh, self.scales, self.held = kernels, mesh, scales, held
         f = self.functions = kernels.functions
         self._number_unknowns()
         self.discount = np.exp(-kernels.rate * (mesh.point_times - mesh.breaks[0]))
@@ -160,14 +166,16 @@ class Transcription:
         within = np.arange(mesh.points) - np.repeat(mesh.first_point, mesh.degrees)
         self.point_node = mesh.first_node[mesh.interval_of_point] + offset + within
         interval_of_node = np.searchsorted(mesh.first_node, np.arange(mesh.nodes), side="left") - 1
-        interval = np.append(interval_of_node, mesh.interval_of_point)
-        kind = np.repeat([1, 0], [mesh.nodes, mesh.points])
+        carrier = mesh.interval_of_point if self.held else np.arange(mesh.points)
+        interval_of_carrier = np.arange(mesh.size) if self.held else mesh.interval_of_point
+        interval = np.append(interval_of_node, interval_of_carrier)
+        kind = np.repeat([1, 0], [mesh.nodes, len(interval_of_carrier)])
         order = np.lexsort((kind, interval))  # controls before states: the factors stay sparser so
-        sizes = np.repeat([f.nx, f.nu], [mesh.nodes, mesh.points])[order]
+        sizes = np.where(kind == 1, f.nx, f.nu)[order]
         starts = np.empty(len(order), dtype=np.int64)
         starts[order] = np.cumsum(sizes) - sizes
-        self.node_at, self.point_at = starts[: mesh.nodes], starts[mesh.nodes :]
-        self.q_at = mesh.nodes * f.nx + mesh.points * f.nu
+        self.node_at, self.point_at = starts[: mesh.nodes], starts[mesh.nodes :][carrier]
+        self.q_at = int(sizes.sum())
         self.end_at = self.q_at + f.nq
         self.nw = self.end_at + self.kernels.nt
         self.x_index = self.node_at[:, None] + np.arange(f.nx)
@@ -195,7 +203,8 @@ class Transcription:
         d = self.weights * self.mesh.point_lengths
         result = np.ones(self.nw)
         result[self.x_index] = np.interp(self.mesh.node_times, self.mesh.point_times, d)[:, None]
-        result[self.u_index] = d[:, None]
+        result[self.u_index] = 0.0
+        np.add.at(result, self.u_index, d[:, None])
         return result
 
     # ------------------------------------------------------------------ groups
@@ -258,6 +267,13 @@ class Transcription:
                 for target, side in ((g_low, 0), (g_high, 1)):
                     target[group.rows].reshape(group.count, -1)[:, lead:] = b.constraints[name][side]
         return low, high, g_low, g_high
+
+    def equations(self) -> list[bool]:
+        """Return which constraints are equations for any parameters: the dynamics and the ends of intervals."""
+        equal = np.ones(self.program.ng, dtype=bool)
+        for group, name in zip(self.groups, ["path", *self.kernels.ends], strict=True):
+            equal[group.rows].reshape(group.count, -1)[:, self.functions.nx if name == "path" else 0 :] = False
+        return equal.tolist()
 
     # ------------------------------------------------------------------ multipliers
 

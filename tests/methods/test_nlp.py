@@ -30,7 +30,7 @@ def implicit(y):
 
 
 def everything(horizon, opaque=False, derivatives=True):
-    """Two states, two controls, two unknowns, two parameters, each once a matrix or vector; all kinds of terms."""
+    """Two of every kind of variable, one of them a matrix or a vector, and every kind of term."""
     problem = oc.Problem("everything", horizon=horizon)
     infinite, t = isinstance(horizon, oc.Discounted), problem.time
     Z = problem.state("Z", (2, 3), initial=np.arange(6.0).reshape(2, 3) / 5, lower=-9.0)
@@ -103,7 +103,7 @@ def written_out(t, w, p):
 
 
 def compare(t, rng):
-    """Cost, constraints, gradient, Jacobian and Hessian at random points, against automatic differentiation."""
+    """Values, gradient, Jacobian and Hessian at random points against automatic differentiation."""
     program, own = t.program.functions()
     w, p = ca.MX.sym("w", t.nw), ca.MX.sym("p", t.functions.np)
     sigma, lam = ca.MX.sym("sigma"), ca.MX.sym("lam", t.program.ng)

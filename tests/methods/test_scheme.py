@@ -1,7 +1,9 @@
+import casadi as ca
 import numpy as np
 import pytest
 from scipy.special import roots_legendre
 
+import ocnet as oc
 from ocnet.errors import OptionError
 from ocnet.methods.scheme import differentiation, integration, interpolation, probe, quadrature, scheme
 
@@ -138,3 +140,52 @@ def test_interpolation_differentiation_integration_on_any_nodes():
     np.testing.assert_allclose(integration(nodes, t) @ values, t - t**2 + t**4 / 4, atol=1e-13)
     np.testing.assert_allclose(interpolation(nodes, nodes), np.eye(4), atol=1e-15)
     assert quadrature(nodes) @ values == pytest.approx(0.25, abs=1e-14)
+
+
+def fixed(intervals, degree=3, scheme="radau"):
+    return oc.Collocation(intervals=intervals, degree=degree, scheme=scheme, refine_to=None)
+
+
+def smooth():
+    """A nonlinear problem without bounds."""
+    problem = oc.Problem("smooth", horizon=oc.Finite(1.5))
+    x = problem.state("x", 2, initial=[1.0, -0.5])
+    u = problem.control("u")
+    problem.dynamics(x, ca.vertcat(x[1] + ca.sin(x[0]), -x[0] * x[1] + u * ca.exp(-x[0] / 2)))
+    problem.minimize(stage=ca.sumsqr(x) + u**2 + 0.2 * u**4, terminal=ca.sumsqr(x) / 2)
+    return problem
+
+
+@pytest.fixture(scope="module")
+def fine():
+    return oc.solve(smooth(), fixed(24, 8), tolerance=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "degree", "order"), [("radau", 2, 3), ("radau", 3, 5), ("gauss", 2, 4), ("gauss", 3, 6)]
+)
+def test_orders_of_convergence_at_mesh_points(fine, scheme, degree, order):
+    errors = []
+    for n in (4, 8, 16):
+        s = oc.solve(smooth(), fixed(n, degree, scheme), tolerance=1e-10)
+        mesh = np.linspace(0, 1.5, n + 1)
+        both = [np.abs(ask(s)(mesh) - ask(fine)(mesh)).max() for ask in (lambda s: s.x, lambda s: s.p)]
+        errors.append([*both, abs(s.cost - fine.cost)])
+    measured = np.log2(errors[-2]) - np.log2(errors[-1])
+    np.testing.assert_allclose(measured[:2], order, atol=0.3)  # states, costates
+    assert np.mean(np.log2(errors[0]) - np.log2(errors[-1]), where=[False, False, True]) / 2 > order - 0.4
+
+
+@pytest.mark.parametrize("intervals", [2, 4, 8, 16, 32])
+def test_the_estimated_error_is_that_of_the_states(intervals):
+    """With x = tan z the regulator ż = u, min ½∫z² + u² has the solution z = z0 cosh(T − t)/cosh T."""
+    problem = oc.Problem("bent regulator", horizon=oc.Finite(2.0))
+    x = problem.state("x", initial=np.tan(1.2))
+    u = problem.control("u")
+    problem.dynamics(x, u * (1 + x**2))
+    problem.minimize(stage=(ca.atan(x) ** 2 + u**2) / 2)
+    solution = oc.solve(problem, fixed(intervals), tolerance=1e-10)
+    t = np.linspace(0, 2, 1001)
+    exact = np.tan(1.2 * np.cosh(2 - t) / np.cosh(2))
+    error = np.abs(solution.state("x", t)[:, 0] - exact).max() / (1 + exact.max())
+    assert error / 10 < solution.mesh_error < error * 10
