@@ -21,7 +21,8 @@ print(problem, "\n")
 program = oc.solve(problem, progress=True)
 optimum = weight_program.optimal_cost(inputs, targets)
 print(program, "\n")
-print(f"closed form of the optimal cost: {optimum:.12g}, relative difference {program.cost / optimum - 1:.1e}\n")
+difference = program.cost / optimum - 1
+print(f"closed form of the optimal cost: {optimum:.12g}, relative difference {difference:.1e}\n")
 print(program.certificate, "\n")
 oc.plot.weights(program, "W").savefig(out / "weight_program.png", dpi=150)
 

@@ -72,11 +72,17 @@ def violations(solution: Solution, most: int = 3, smallest: float = 1e-6) -> lis
     f, q, p = problem.functions, solution.result.q, solution.result.parameters
     b = f.bounds(p)
     found: list[tuple[float, str]] = []
+    missing: list[tuple[float, str]] = []
     sign = "k" if solution.discrete else "t"
 
     def add(amount: np.ndarray, labels: list[str], times: np.ndarray, what: str) -> None:
         for i, label in enumerate(labels):
-            if amount.size and np.isfinite(amount[:, i]).any():
+            lost = np.flatnonzero(np.isnan(amount[:, i])) if amount.size else []
+            if len(lost):
+                missing.append(
+                    (times[lost[0]], f"{what}{label} at {sign} = {times[lost[0]]:.6g}: not a number")
+                )
+            if len(lost) < len(amount):
                 j = int(np.nanargmax(amount[:, i]))
                 if amount[j, i] > smallest:
                     found.append(
@@ -106,7 +112,8 @@ def violations(solution: Solution, most: int = 3, smallest: float = 1e-6) -> lis
         low, high = b.constraints[place]
         end = _evaluate(f, place, moment, x.values[[row]], np.zeros((1, f.nu)), q, p)
         add(np.fmax(low - end, end - high), f.constraint_labels(place), moment, f"{place} constraint ")
-    return [text for _, text in sorted(found, reverse=True)[:most]]
+    first = [text for _, text in sorted(missing)[:1]]
+    return (first + [text for _, text in sorted(found, reverse=True)])[:most]
 
 
 def _evaluate(

@@ -25,7 +25,7 @@ def answer(
     size = max(1e-12, abs(ending.cost))
     bias = stage.bias
     by_mesh = float(np.abs(stage.errors.cost).sum() / size)
-    if len(history) > 1:  # the estimate is of first order: what the last refinement changed bounds its optimism
+    if len(history) > 1:  # of first order only: what the last refinement changed bounds its optimism
         by_mesh = max(by_mesh, abs(history[-1]["cost"] - history[-2]["cost"]) / size / 10)
     errors = {"mesh": float(stage.errors.states.max(initial=0.0)), "cost": by_mesh}
     errors |= {"control shape": float(np.abs(stage.errors.shape).sum() / size), "barrier": bias / size}

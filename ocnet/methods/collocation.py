@@ -43,11 +43,13 @@ class Collocation:
         Demand on the estimated error of the states, relative to 1 + |x|, on every interval; None keeps the
         first mesh, and the status says that the error was not brought below a demand.
     solver : {"ipopt", "fatrop"}
-        The nonlinear solver.
+        The nonlinear solver; fatrop takes discrete time (Steps) only.
     options : mapping, optional
         Passed to the solver under its own names, checked at once.
     polish : bool
         Finish with Newton steps on the active set, which remove the bias of the interior-point method.
+    controls : {"points", "constant"}
+        Free at every collocation point, or constant on each interval.
     max_refinements, max_points : int
         Refinement stops after so many finer meshes, or on a mesh with so many collocation points.
 
@@ -105,18 +107,8 @@ class Collocation:
         object.__setattr__(self, "settings", tuple(sorted((self.options or {}).items())))
 
     def __hash__(self) -> int:
-        return hash(
-            (
-                self.intervals,
-                self.degree,
-                self.scheme,
-                self.refine_to,
-                self.solver,
-                self.polish,
-                self.controls,
-                str(self.settings),
-            )
-        )
+        names = ("intervals", "degree", "scheme", "refine_to", "solver", "polish", "controls")
+        return hash((*(getattr(self, name) for name in names), str(self.settings)))
 
     @property
     def label(self) -> str:
@@ -153,8 +145,8 @@ class CollocationSolver:
             )
         if method.solver == "fatrop" and not isinstance(horizon, Steps):
             raise UnsupportedError(
-                f"Problem '{problem.name}': fatrop needs the structure of discrete time (Steps); collocation points "
-                "inside an interval break it: use solver='ipopt'."
+                f"Problem '{problem.name}': fatrop needs the structure of discrete time (Steps); collocation "
+                "points inside an interval break it: use solver='ipopt'."
             )
         infinite = isinstance(horizon, Discounted)
         if infinite and (

@@ -42,19 +42,32 @@ class Stage:
     @property
     def _shares(self) -> np.ndarray:
         """Shares of the intervals; what the interior-point method explains is not the mesh's fault."""
-        shape = np.abs(self.errors.shape)
+        shape = np.abs(self.errors.shape) * (not self.transcription.held)  # that shape was asked for
         excess = max(0.0, 1.0 - self.bias / max(shape.sum(), 1e-300))
         return (np.abs(self.errors.cost) + excess * shape) / max(abs(self.ending.cost), 1e-9)
+
+    @property
+    def _near_bounds(self) -> np.ndarray:
+        """Intervals on which, or next to which, a control is at a bound."""
+        mesh, (low, high) = self.transcription.mesh, self.u.limits or (-np.inf, np.inf)
+        slack = 1e-6 * (1 + np.abs(self.u.values))
+        movable = np.less(low, high)
+        held = (((self.u.values <= low + slack) | (self.u.values >= high - slack)) & movable).any(axis=1)
+        touched = np.zeros(mesh.size + 2, dtype=bool)
+        np.logical_or.at(touched, mesh.interval_of_point + 1, held)
+        return touched[1:-1] | touched[:-2] | touched[2:]
 
     def worst(self, demand: float, smooth: np.ndarray) -> np.ndarray:
         """Return what refinement goes by, for each interval.
 
         The errors of the states; those of the cost while their sum exceeds the demand; and those of the
-        controls where they are smooth and a higher degree can help, with a tenfold allowance, as they
-        converge an order later.
+        controls where they are smooth, with a tenfold allowance, as they converge an order later. Near a
+        bound only a higher degree is tried for them: halving does not resolve a kink.
         """
-        growing = self.transcription.mesh.degrees < MAX_DEGREE
-        worst = np.maximum(self.errors.states, np.where(smooth & growing, self.errors.control / 10, 0.0))
+        mesh = self.transcription.mesh
+        able = (mesh.degrees < MAX_DEGREE) | ~self._near_bounds
+        hopeful = smooth & able & (not self.transcription.held)
+        worst = np.maximum(self.errors.states, np.where(hopeful, self.errors.control / 10, 0.0))
         if self.cost_error > demand:
             worst = np.maximum(worst, self._shares * len(worst))
         return worst
@@ -99,16 +112,25 @@ def _along(
     rate_ = guesses.on_points(f.stage, count)(t, x.T, dx, u.T, point.q, p).full().ravel()
     costate = guesses.held(costates)(moment)
     weight = np.exp(-kernels.rate * (moment - costates.breaks[0]))
-    gap, off = np.zeros(count), np.zeros(count)
+    b, gap, off = f.bounds(p), np.zeros(count), np.zeros(count)
     if kernels.control_slopes is not None:
         slopes = kernels.control_slopes.map("slopes", "serial", count, [3, 4], [])
         by_u, curvature = (a.full().T for a in slopes(t, x.T, u.T, point.q, p, costate.T))
-        b = f.bounds(p)
         step = _best_step(by_u, curvature, b.u_lower - u, b.u_upper - u)
         gap = -np.sum(by_u * step + curvature * step**2 / 2, axis=1)
         off = np.max(np.abs(step) / (1 + np.abs(u).max(axis=0)), axis=1, initial=0.0)
+    low, high = b.constraints["path"]
+    missed = _missed(x, b.x_lower, b.x_upper)
+    if len(low):
+        path = guesses.on_points(f.path, count)(t, x.T, dx, u.T, point.q, p).full().T
+        missed = np.maximum(missed, _missed(path, low, high))
     return Along(
-        scale * dx.full().T, scale * weight * rate_, weight[:, None] * costate, scale * weight * gap, off
+        scale * dx.full().T,
+        scale * weight * rate_,
+        weight[:, None] * costate,
+        scale * weight * gap,
+        off,
+        missed,
     )
 
 
@@ -122,6 +144,13 @@ def _best_step(slope: np.ndarray, curvature: np.ndarray, low: np.ndarray, high: 
         np.nan_to_num(newton, posinf=np.inf, neginf=-np.inf), np.minimum(low, 0), np.maximum(high, 0)
     )
     return np.where(np.isfinite(step), step, 0.0)
+
+
+def _missed(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Largest violation (M,) of bounds by values (M, n), relative to 1 + |bound|."""
+    with np.errstate(invalid="ignore"):
+        below, above = (low - values) / (1 + np.abs(low)), (values - high) / (1 + np.abs(high))
+    return np.nan_to_num(np.fmax(below, above)).max(axis=1, initial=0.0)
 
 
 def _bias(t: Transcription, ending: Ending, by_w: np.ndarray, p: np.ndarray) -> float:

@@ -215,6 +215,8 @@ class Mesh:
             rate, gap, off = (a.reshape(times.shape) for a in (here.rate, here.gap, here.control))
             moved = np.einsum("ij,kjn->kin", running, slope[:, :count]) * lengths[:, :, None]
             result.states[intervals] = (np.abs(nodes[:, :1] + moved - states) / scale).max(axis=(1, 2))
+            missed = here.violation.reshape(times.shape)[:, :count].max(axis=1)
+            result.states[intervals] = np.maximum(result.states[intervals], missed)
             speed = np.einsum("ij,kjn->kin", differentiation(s.nodes, fine), nodes) / lengths[:, :, None]
             extra = rate[:, :count] + np.einsum("kin,kin->ki", costate[:, :count], slope[:, :count] - speed)
             result.cost[intervals] = (extra @ weights - rate[:, count:] @ s.weights) * lengths[:, 0]
@@ -229,7 +231,8 @@ class Along:
 
     `slope` (M, nx) derivatives, `rate` (M,) stage cost with its discount, `costate` (M, nx) with the same
     discount, `gap` (M,) the discounted distance of the Hamiltonian from its minimum over the controls,
-    `control` (M,) the distance of the controls from the minimiser, relative to 1 + |u|.
+    `control` (M,) the distance of the controls from the minimiser, relative to 1 + |u|, `violation` (M,) by
+    how much state bounds and path constraints are missed, relative to 1 + |bound|.
     """
 
     slope: np.ndarray
@@ -237,6 +240,7 @@ class Along:
     costate: np.ndarray
     gap: np.ndarray
     control: np.ndarray
+    violation: np.ndarray
 
 
 Evaluation = Callable[[np.ndarray, np.ndarray, np.ndarray], Along]  # t (M,), x (M, nx), u (M, nu)

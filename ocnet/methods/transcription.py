@@ -269,10 +269,11 @@ class Transcription:
         return low, high, g_low, g_high
 
     def equations(self) -> list[bool]:
-        """Return which constraints are equations for any parameters: the dynamics and the ends of intervals."""
+        """Return which constraints are equations for any parameters: dynamics and ends of intervals."""
         equal = np.ones(self.program.ng, dtype=bool)
         for group, name in zip(self.groups, ["path", *self.kernels.ends], strict=True):
-            equal[group.rows].reshape(group.count, -1)[:, self.functions.nx if name == "path" else 0 :] = False
+            lead = self.functions.nx if name == "path" else 0
+            equal[group.rows].reshape(group.count, -1)[:, lead:] = False
         return equal.tolist()
 
     # ------------------------------------------------------------------ multipliers

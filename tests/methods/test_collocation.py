@@ -73,12 +73,11 @@ def test_regulator_against_the_riccati_equation(speed, rate, scheme):
     np.testing.assert_allclose(solution.costate("x", times), p, atol=2e-6)
     np.testing.assert_allclose(solution.costate("x", [0.0, 3.0]), p[[0, -1]], atol=1e-7)
     if rate == 0:  # an autonomous problem: H = stage + p·f is constant
-        flow = x @ A.T + u @ B.T
         own = solution.state("x", times), solution.control("u", times), solution.costate("x", times)
         moved = own[0] @ A.T + own[1] @ B.T
         stage = np.einsum("ti,ij,tj->t", own[0], Q, own[0]) + R[0, 0] * own[1][:, 0] ** 2
         h = stage + (speed is not None) * (moved**2).sum(axis=1) + (own[2] * moved).sum(axis=1)
-        assert np.ptp(h) < 2e-5 * (1 + np.abs((p * flow).sum(axis=1)).max())
+        assert np.ptp(h) < 2e-5 * (1 + np.abs(stage).max())
 
 
 def smooth(horizon=None):
@@ -130,10 +129,8 @@ def test_free_final_time(how):
     x = problem.state("x", initial=0.0, final=1.0)
     u = problem.control("u")
     problem.dynamics(x, u)
-    if how == "stage":
-        problem.minimize(stage=1 + u**2)
-    else:
-        problem.minimize(stage=u**2, terminal=problem.time)
+    stage, terminal = (1 + u**2, 0) if how == "stage" else (u**2, problem.time)
+    problem.minimize(stage=stage, terminal=terminal)
     solution = oc.solve(problem)
     assert solution.time[-1] == pytest.approx(1.0, abs=1e-7)
     assert solution.cost == pytest.approx(2.0, rel=1e-10)
@@ -214,7 +211,7 @@ def parametric():
     start = problem.parameter("start", 2, value=[0.5, -0.5])
     push, cap, top = (problem.parameter(n, value=v) for n, v in (("push", 1.5), ("cap", 0.2), ("top", 0.91)))
     goal, least, end = (
-        problem.parameter(n, value=v) for n, v in (("goal", 0.9), ("least", 0.6), ("end", 0.2))
+        problem.parameter(n, value=v) for n, v in (("goal", 0.9), ("least", 0.6), ("end", 0.05))
     )
     x = problem.state("x", 2, initial=start, upper=ca.vertcat(top, 5), final=ca.vertcat(goal, np.nan))
     u = problem.control("u", 2, lower=-push, upper=push)
@@ -247,7 +244,6 @@ def test_sensitivities_against_finite_differences():
     # parameters change without anything being built again
     assert len(solver._solver._transcriptions) == 1
     assert up.stats["build"] == 0
-    assert up.cost != solution.cost
 
 
 def test_the_same_refinement_is_built_once():
@@ -410,8 +406,7 @@ def test_an_interrupt_keeps_the_last_iterate(monkeypatch):
     assert np.ptp(solution.controls["u"]) > 0  # not the guess
     assert signal.getsignal(signal.SIGINT) is before
     monkeypatch.undo()
-    done = oc.solve(bounded(), fixed(20), guess=solution)
-    assert done.success
+    assert oc.solve(bounded(), fixed(20), guess=solution).success
 
 
 def test_progress_is_shown_when_asked_for_only(capfd):

@@ -377,18 +377,27 @@ def test_the_network_in_discrete_time():
     np.testing.assert_allclose(recalled.states["x"], exact.states["z"][:, :, 2], atol=1e-12)
 
 
-@pytest.mark.slow
-def test_solved_at_the_size_of_the_paper():
+@pytest.fixture(scope="module")
+def of_the_size_of_the_paper():
+    """Eight neurons, fourteen pairs: the solution, and the closed form."""
     rng = np.random.default_rng(0)
     targets = rng.choice([-1.0, 1.0], size=(8, 14))
     inputs = 0.9 * weight_program.corrupt(targets, errors=21, rng=rng)
     problem = weight_program.problem(inputs, targets, beta=0.5, tf=1.0)
     solution = oc.solve(problem, oc.Collocation(refine_to=1e-8))
-    exact = weight_program.closed_form(inputs, targets)
-    assert solution.cost == pytest.approx(weight_program.optimal_cost(inputs, targets), rel=1e-9)
-    np.testing.assert_allclose(
-        solution.costates["z"], -np.broadcast_to(targets, solution.states["z"].shape), atol=1e-6
-    )
-    t = np.linspace(0, 1, 2001)
-    np.testing.assert_allclose(solution.state("z", t), exact.state("z", t), atol=1e-6)
-    np.testing.assert_allclose(solution.control("W", t), exact.control("W", t), atol=1e-6)
+    return solution, weight_program.closed_form(inputs, targets), np.linspace(0, 1, 2001)
+
+
+@pytest.mark.slow
+def test_cost_costates_and_states_at_the_size_of_the_paper(of_the_size_of_the_paper):
+    solution, exact, t = of_the_size_of_the_paper
+    assert solution.cost == pytest.approx(exact.cost, rel=1e-9)
+    np.testing.assert_allclose(solution.costate("z", t), exact.costate("z", t), atol=1e-6)
+    np.testing.assert_allclose(solution.state("z", t), exact.state("z", t), rtol=0, atol=1e-6)
+    assert 0 <= weight_program.sub_optimality(solution) < 1e-9
+
+
+@pytest.mark.slow
+def test_weights_at_the_size_of_the_paper(of_the_size_of_the_paper):
+    solution, exact, t = of_the_size_of_the_paper
+    np.testing.assert_allclose(solution.control("W", t), exact.control("W", t), rtol=0, atol=1e-6)
