@@ -80,7 +80,7 @@ def violations(solution: Solution, most: int = 3, smallest: float = 1e-6) -> lis
             lost = np.flatnonzero(np.isnan(amount[:, i])) if amount.size else []
             if len(lost):
                 missing.append(
-                    (times[lost[0]], f"{what}{label} at {sign} = {times[lost[0]]:.6g}: not a number")
+                    (float(times[lost[0]]), f"{what}{label} at {sign} = {times[lost[0]]:.6g}: not a number")
                 )
             if len(lost) < len(amount):
                 j = int(np.nanargmax(amount[:, i]))

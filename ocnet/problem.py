@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import casadi as ca
 import numpy as np
 
-from ocnet.checks import (
+from ocnet.errors import ProblemError
+from ocnet.horizon import Discounted, Finite, FreeTime, Horizon, Steps
+from ocnet.statement.checks import (
     check_ends,
     check_inside,
     check_name,
@@ -24,9 +26,7 @@ from ocnet.checks import (
     find_variable,
     place,
 )
-from ocnet.errors import ProblemError
-from ocnet.horizon import Discounted, Finite, FreeTime, Horizon, Steps
-from ocnet.printing import problem_text
+from ocnet.statement.printing import problem_text
 from ocnet.symbols import Expression, Shape, as_data, as_expression, as_shape, symbol
 
 if TYPE_CHECKING:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.integrate import solve_ivp
 
-from ocnet.certificate import Certificate
-from ocnet.costates import active, costate_residual, transversality, unknown_stationarity
+from ocnet.certificates.certificate import Certificate
+from ocnet.certificates.costates import active, costate_residual, transversality, unknown_stationarity
+from ocnet.certificates.feasibility import resimulation, violation, whole_path
+from ocnet.certificates.optimality import Principle, control_figures
+from ocnet.certificates.subject import Subject
 from ocnet.errors import ProblemError
-from ocnet.feasibility import resimulation, violation, whole_path
 from ocnet.horizon import Finite, FreeTime, Steps
-from ocnet.optimality import Principle, control_figures
 from ocnet.pointwise import Pointwise, evaluate
-from ocnet.subject import Subject
 
 if TYPE_CHECKING:
     from ocnet.solution import Solution

@@ -13,9 +13,10 @@ PACKAGE = ROOT / "ocnet"
 # know each other. Imports under `if TYPE_CHECKING:` are annotations, and free.
 LAYERS = (
     {"errors"},
-    {"graph", "horizon", "symbols"},
-    {"checks", "formula", "functions"},
-    {"printing"},
+    {"statement"},
+    {"horizon", "statement.graph", "symbols"},
+    {"functions", "statement.checks", "statement.formula"},
+    {"statement.printing"},
     {"problem"},
     {"networks.activations"},
     {"networks.dynamics"},
@@ -37,9 +38,10 @@ LAYERS = (
     {"methods"},
     {"report"},
     {"solution"},
-    {"certificate", "subject"},
-    {"feasibility", "optimality"},
-    {"costates"},
+    {"certificates"},
+    {"certificates.certificate", "certificates.subject"},
+    {"certificates.feasibility", "certificates.optimality"},
+    {"certificates.costates"},
     {"verify"},
     {"diagnose", "progress", "storage"},
     {"solve"},
@@ -55,10 +57,7 @@ LAZY = (("problem", "hamiltonian", "a problem derives its Hamiltonian only if th
 # What the order allows and the design does not: (importer, imported, reason).
 APART = (
     ("verify", "methods", "a certificate shares no code with the road that made the solution"),
-    *(
-        (part, "methods", "a certificate shares no code with the road that made the solution")
-        for part in ("subject", "feasibility", "optimality", "costates")
-    ),
+    ("certificates", "methods", "a certificate shares no code with the road that made the solution"),
     ("methods", "networks", "only the Hamiltonian knows the structure of a network"),
 )
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from ocnet.certificates.subject import PLACES, Subject, integrate_all
 from ocnet.errors import OcnetError
 from ocnet.horizon import FreeTime
 from ocnet.pointwise import Pointwise, evaluate
 from ocnet.simulate import simulate
-from ocnet.subject import PLACES, Subject, integrate_all
 from ocnet.trajectory import Trajectory
 
 # ---------------------------------------------------------------------- resimulation

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import casadi as ca
 import numpy as np
 
-from ocnet.graph import (
+from ocnet.statement.graph import (
     constant_values,
     is_leaf,
     is_ones,

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import ocnet as oc
-from ocnet.formula import expression_formula
-from ocnet.printing import problem_text
+from ocnet.statement.formula import expression_formula
+from ocnet.statement.printing import problem_text
 
 X, V = ca.MX.sym("x", 2), ca.MX.sym("v", 2)
 W, Z = ca.MX.sym("W", 2, 2), ca.MX.sym("Z", 2, 3)

@@ -8,10 +8,10 @@ import casadi as ca
 import numpy as np
 from scipy.sparse import dia_matrix
 
+from ocnet.certificates.optimality import GAUSS, MARGIN, Principle
+from ocnet.certificates.subject import PLACES, Subject, integrate_all, touches
 from ocnet.horizon import Discounted, FreeTime, Steps
-from ocnet.optimality import GAUSS, MARGIN, Principle
 from ocnet.pointwise import Pointwise, evaluate
-from ocnet.subject import PLACES, Subject, integrate_all, touches
 
 
 def costate_residual(principle: Principle) -> float:

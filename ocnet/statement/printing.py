@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import casadi as ca
 import numpy as np
 
-from ocnet.formula import FEW, PRODUCT, SUM, Formula, expression_formula, number
 from ocnet.horizon import Finite, FreeTime, Steps, rate
+from ocnet.statement.formula import FEW, PRODUCT, SUM, Formula, expression_formula, number
 
 if TYPE_CHECKING:
     from ocnet.problem import Kind, Problem

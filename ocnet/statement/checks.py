@@ -8,8 +8,8 @@ import casadi as ca
 import numpy as np
 
 from ocnet.errors import DataError, ProblemError, ShapeError, SymbolError
-from ocnet.graph import constant_values, upwards
 from ocnet.horizon import Finite, FreeTime, Steps
+from ocnet.statement.graph import constant_values, upwards
 from ocnet.symbols import as_data, as_expression
 
 if TYPE_CHECKING:

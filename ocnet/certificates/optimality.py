@@ -9,9 +9,9 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
 
+from ocnet.certificates.subject import FAINT, Subject, arguments, dynamics_and_stage, touches
 from ocnet.pieces import Pieces
 from ocnet.pointwise import evaluate
-from ocnet.subject import FAINT, Subject, arguments, dynamics_and_stage, touches
 
 MARGIN = 1e-4  # relative distance to a bound below which it counts as active
 PORTION = 2_000_000  # numbers in one array of a portion of points

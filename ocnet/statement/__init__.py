@@ -1,0 +1,1 @@
+"""Stating a problem: what is refused, and how the statement is printed."""
