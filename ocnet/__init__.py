@@ -1,6 +1,6 @@
 """ocnet: optimal control of the dynamics of neural networks."""
 
-from ocnet import errors, plot
+from ocnet import errors, networks, plot
 from ocnet.horizon import Discounted, Finite, FreeTime, Steps
 from ocnet.methods.collocation import Collocation
 from ocnet.methods.result import Status
@@ -24,6 +24,7 @@ __all__ = [
     "Trajectory",
     "errors",
     "load",
+    "networks",
     "plot",
     "prepare",
     "simulate",

@@ -77,6 +77,7 @@ class Functions:
         )
         self.samples = [self.function(f"sample_{i}", [s.expression]) for i, s in enumerate(problem.samples)]
         self._bounds = self._bound_function()
+        self._last_bounds: tuple[bytes, Bounds] | None = None
 
     def at(self, place: str) -> list[Constraint]:
         """Return the constraints of one place."""
@@ -145,6 +146,12 @@ class Functions:
 
     def bounds(self, p: np.ndarray) -> Bounds:
         """Evaluate and check all bounds and prescribed ends for the parameter vector p."""
+        key = np.asarray(p, dtype=float).tobytes()
+        if self._last_bounds is None or self._last_bounds[0] != key:
+            self._last_bounds = (key, self._evaluate_bounds(p))
+        return self._last_bounds[1]
+
+    def _evaluate_bounds(self, p: np.ndarray) -> Bounds:
         values = [np.array(v.full()).reshape(-1) for v in self._bounds.call([ca.DM(p)])]
         xl, xu, ul, uu, ql, qu, x0, xf = values[:8]
         ends = zip(values[8::2], values[9::2], strict=True)

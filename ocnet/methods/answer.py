@@ -37,6 +37,7 @@ def answer(
         "solver": ending.reason,
     }  # fmt: skip
     if t.mesh.name != "steps":
+        stats["control_error"] = float(stage.errors.control.max(initial=0.0))
         stats["interval_errors"] = stage.errors.states.tolist()
     names = {Status.SOLVED: "local optimum", Status.NOT_VERIFIED: "local optimum of the discrete problem"}
     message = f"{names.get(status, 'no optimum')}: {status.value} ({ending.reason})"

@@ -172,6 +172,7 @@ class NonlinearSolver:
                 "print_time": False,
                 "calc_lam_p": False,
                 "calc_lam_x": False,
+                "no_nlp_grad": True,
                 "iteration_callback": monitor,
                 "error_on_fail": False,
             }
