@@ -120,12 +120,12 @@ class Mesh:
         self, rows: Callable[[Scheme], np.ndarray], first_row: np.ndarray, count: int
     ) -> sp.csr_matrix:
         i, j, v = [], [], []
-        for k in range(self.size):
-            block = rows(self.scheme(k))
+        for s, k in self.groups():
+            block = rows(s)
             r, c = np.nonzero(block)
-            i.append(first_row[k] + r)
-            j.append(self.first_node[k] + c)
-            v.append(block[r, c])
+            i.append((first_row[k, None] + r).ravel())
+            j.append((self.first_node[k, None] + c).ravel())
+            v.append(np.tile(block[r, c], len(k)))
         entries = (np.concatenate(v), (np.concatenate(i), np.concatenate(j)))
         return sp.csr_matrix(entries, shape=(count, self.nodes))
 
