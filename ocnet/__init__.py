@@ -3,6 +3,7 @@
 from ocnet import errors, networks, plot
 from ocnet.horizon import Discounted, Finite, FreeTime, Steps
 from ocnet.methods.collocation import Collocation
+from ocnet.methods.pontryagin import Pontryagin
 from ocnet.methods.result import Status
 from ocnet.problem import Problem
 from ocnet.simulate import simulate
@@ -17,6 +18,7 @@ __all__ = [
     "Discounted",
     "Finite",
     "FreeTime",
+    "Pontryagin",
     "Problem",
     "Solution",
     "Status",

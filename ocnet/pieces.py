@@ -6,7 +6,28 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from ocnet.control_law import ControlLaw
 from ocnet.trajectory import Interpolant
+
+
+class LawPieces:
+    """A control law seen from the intervals of a mesh, as :class:`Pieces` shows an interpolant."""
+
+    def __init__(self, law: ControlLaw, breaks: np.ndarray) -> None:
+        self._law, self._starts, self._lengths = law, breaks[:-1], np.diff(breaks)
+
+    def __call__(self, s: float) -> np.ndarray:
+        """Return the values (K, n) at the relative place s in [0, 1] of every interval."""
+        return self._law(self._starts + s * self._lengths)
+
+    def one(self, k: int) -> Callable[[float], np.ndarray]:
+        """Return interval k as a function s -> (n,)."""
+        return lambda s: self._law(self._starts[k] + s * self._lengths[k])
+
+
+def on_intervals(function: Interpolant | ControlLaw, breaks: np.ndarray) -> Pieces | LawPieces:
+    """Return a function of time as it is seen from the intervals with these ends."""
+    return LawPieces(function, breaks) if isinstance(function, ControlLaw) else Pieces(function, breaks)
 
 
 class Pieces:

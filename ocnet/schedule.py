@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from ocnet.control_law import ControlLaw
 from ocnet.errors import DataError, ProblemError, ShapeError
 from ocnet.functions import Functions
-from ocnet.pieces import Pieces
+from ocnet.pieces import on_intervals
 from ocnet.problem import Variable
 from ocnet.symbols import as_data
 from ocnet.trajectory import Interpolant, Trajectory
@@ -123,9 +124,9 @@ def _from_trajectory(schedule: Trajectory, functions: Functions, discrete: bool,
     return Schedule(u.breaks[0], u.breaks[-1], u.breaks, lambda a, b: _polynomial(u, a, b))
 
 
-def _polynomial(u: Interpolant, a: float, b: float) -> Piece:
+def _polynomial(u: Interpolant | ControlLaw, a: float, b: float) -> Piece:
     """One interval's polynomial as a function of time, also at its very ends."""
-    own = Pieces(u, np.array([a, b])).one(0)
+    own = on_intervals(u, np.array([a, b])).one(0)
     return lambda t: own((t - a) / (b - a))
 
 

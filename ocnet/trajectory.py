@@ -77,11 +77,8 @@ class Interpolant:
         """
         moments = np.asarray(t, dtype=float)
         flat = moments.reshape(-1)
-        start, end = (self.time[0], self.time[-1]) if self.discrete else (self.breaks[0], self.breaks[-1])
-        slack = 1e-9 * max(1.0, abs(start), abs(end))
-        outside = ~((flat >= start - slack) & (flat <= end + slack))
-        if outside.any():
-            raise ProblemError(f"time {flat[outside][0]} lies outside the trajectory [{start}, {end}].")
+        ends = self.time if self.discrete else self.breaks
+        slack = check_times(flat, float(ends[0]), float(ends[-1]))
         if self.discrete:
             index = np.searchsorted(self.time, flat + slack, side="right") - 1
             return self.values[index].reshape(*moments.shape, -1)
@@ -104,6 +101,15 @@ class Interpolant:
         """Return the interpolant of some components, chosen by an index array or a slice."""
         limits = None if self.limits is None else (self.limits[0][which], self.limits[1][which])
         return replace(self, values=self.values[:, which], limits=limits)
+
+
+def check_times(t: np.ndarray, start: float, end: float) -> float:
+    """Refuse times (M,) outside [start, end], and return the rounding that is allowed."""
+    slack = 1e-9 * max(1.0, abs(start), abs(end))
+    outside = ~((t >= start - slack) & (t <= end + slack))
+    if outside.any():
+        raise ProblemError(f"time {t[outside][0]} lies outside the trajectory [{start}, {end}].")
+    return slack
 
 
 def lagrange(nodes: np.ndarray, t: np.ndarray, derivative: bool = False) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import casadi as ca
 import numpy as np
@@ -14,10 +14,10 @@ from scipy.integrate import DOP853, solve_ivp
 from ocnet.errors import SimulationError
 from ocnet.horizon import Finite, Steps
 from ocnet.networks import Activation, additive, recall
+from ocnet.networks.weights import Index
 from ocnet.problem import Problem
 from ocnet.trajectory import Interpolant
 
-Index = Literal["activation", "output", "both"]
 Rule = Callable[[np.ndarray], np.ndarray]
 
 

@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ocnet.errors import DataError, ProblemError, ShapeError
-from ocnet.horizon import Discounted, Finite, Horizon, Steps
+from ocnet.horizon import Discounted, Finite, Horizon, Steps, rate
+from ocnet.networks import SynapticHamiltonian, additive, recall
 from ocnet.networks import activation as resolve
-from ocnet.networks import additive, recall
 from ocnet.networks.activations import ActivationLike
 from ocnet.problem import Problem
 from problems.checked import array, number
@@ -74,7 +74,7 @@ def problem(
     -------
     Problem
         State "u" (N), control "xi" (N, N), parameter "initial" (N). Without `tf` and `steps` the horizon is
-        infinite and discounted.
+        infinite and discounted. Its Hamiltonian is the exact one, ocnet.networks.SynapticHamiltonian.
 
     Raises
     ------
@@ -115,13 +115,22 @@ def problem(
     u = made.state("u", n, initial=u0)
     xi = made.control("xi", (n, n), lower=-b, upper=b)
     made.dynamics(u, additive(u, synapses + xi, g) if steps is None else recall(u, synapses + xi, g))
+    growing = steps is not None and discount > 0 and motion > 0
+    later = motion * np.exp(discount) if growing else motion
     stage: Any = effort * ca.sumsqr(xi)
     if motion > 0:
-        price = motion
-        if steps is not None and discount > 0:
-            price = ca.if_else(made.time < 0.5, motion, motion * np.exp(discount))
+        price = ca.if_else(made.time < 0.5, motion, later) if growing else motion
         stage = stage + price * ca.sumsqr(made.derivative(u))
     made.minimize(stage=stage)
+    made.hamiltonian = SynapticHamiltonian(
+        synapses,
+        b,
+        rate(made.horizon),
+        motion=(lambda k: np.where(k < 0.5, motion, later)) if growing else motion,
+        effort=effort,
+        activation=g,
+        discrete=steps is not None,
+    )
     return made
 
 

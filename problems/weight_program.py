@@ -33,16 +33,16 @@ from ocnet.errors import (
 )
 from ocnet.horizon import Discounted, Finite, Steps
 from ocnet.methods.result import Result, Status
-from ocnet.networks import Activation, additive, recall
+from ocnet.networks import Activation, WeightProgramHamiltonian, additive, recall
 from ocnet.networks import activation as resolve
 from ocnet.networks.activations import ActivationLike
+from ocnet.networks.weights import Index
 from ocnet.problem import Problem
 from ocnet.solution import Solution
 from ocnet.trajectory import Interpolant, Trajectory
 from ocnet.verify import verify
 from problems.checked import array, number
 from problems.optimal_weights import (
-    Index,
     LearningCurve,
     Rule,
     WeightProgram,
@@ -95,9 +95,9 @@ def problem(
     Returns
     -------
     WeightProgram
-        State "z" (n, L), control "W" (n, n). `reference` is the exact optimal cost. The guess is
-        constant, halfway between W*(t0) and the diagonal of the outer-product rule, with what the network
-        does under it.
+        State "z" (n, L), control "W" (n, n). `reference` is the exact optimal cost, the Hamiltonian is
+        ocnet.networks.WeightProgramHamiltonian. The guess is constant, halfway between W*(t0) and the
+        diagonal of the outer-product rule, with what the network does under it.
 
     Raises
     ------
@@ -144,6 +144,9 @@ def problem(
     made.minimize(
         stage=-ca.dot(gradient, z) + beta / 2 * ca.sumsqr(D) + ca.sumsqr(W) / (2 * beta),
         terminal=-ca.dot(ca.DM(theta), phi),
+    )
+    made.hamiltonian = WeightProgramHamiltonian(
+        theta, beta=beta, activation=g, index=index, discrete=steps is not None
     )
     made.guess = rollout(made)
     return made

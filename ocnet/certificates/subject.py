@@ -12,9 +12,10 @@ import numpy as np
 from scipy.integrate import solve_ivp
 from scipy.sparse import csc_matrix
 
+from ocnet.control_law import ControlLaw
 from ocnet.functions import Functions
 from ocnet.horizon import Steps, rate
-from ocnet.pieces import Pieces, joint_breaks
+from ocnet.pieces import Pieces, joint_breaks, on_intervals
 from ocnet.pointwise import Pointwise, evaluate
 from ocnet.problem import Problem
 from ocnet.trajectory import Interpolant
@@ -30,7 +31,7 @@ class Subject:
 
     problem: Problem
     x: Interpolant
-    u: Interpolant | None
+    u: Interpolant | ControlLaw | None
     p: Interpolant | None
     q: np.ndarray
     parameters: np.ndarray
@@ -60,7 +61,7 @@ class Subject:
     @cached_property
     def U(self) -> Callable[[float], np.ndarray]:
         """Controls on the joint mesh; none at all give columns of width 0."""
-        return Pieces(self.u, self.breaks) if self.u is not None else lambda _: np.zeros((self.K, 0))
+        return on_intervals(self.u, self.breaks) if self.u is not None else lambda _: np.zeros((self.K, 0))
 
     @cached_property
     def running(self) -> ca.Function:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ocnet.control_law import ControlLaw
 from ocnet.trajectory import Interpolant
 
 
@@ -38,8 +39,8 @@ class Result:
     ----------
     x : Interpolant
         States (nx,), flat.
-    u : Interpolant or None
-        Controls (nu,), flat; None if the problem has none.
+    u : Interpolant, ControlLaw or None
+        Controls (nu,), flat, stored or computed when asked for; None if the problem has none.
     p : Interpolant or None
         Costates dV/dx (nx,), current value, flat; None if the road has none. In continuous time they live on
         nodes of their own: each interval has both of its ends as nodes, so that a break holds two values and
@@ -64,7 +65,7 @@ class Result:
     message: str
     cost: float
     x: Interpolant
-    u: Interpolant | None
+    u: Interpolant | ControlLaw | None
     p: Interpolant | None
     q: np.ndarray
     parameters: np.ndarray

@@ -1,6 +1,17 @@
-"""Neural networks: activations and the right-hand sides built from them."""
+"""Neural networks: activations, the right-hand sides built from them, and exact Hamiltonians."""
 
 from ocnet.networks.activations import Activation, activation, arctan, custom
 from ocnet.networks.dynamics import additive, recall
+from ocnet.networks.synaptic import SynapticHamiltonian
+from ocnet.networks.weights import WeightProgramHamiltonian
 
-__all__ = ["Activation", "activation", "additive", "arctan", "custom", "recall"]
+__all__ = [
+    "Activation",
+    "SynapticHamiltonian",
+    "WeightProgramHamiltonian",
+    "activation",
+    "additive",
+    "arctan",
+    "custom",
+    "recall",
+]

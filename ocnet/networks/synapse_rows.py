@@ -1,0 +1,152 @@
+"""The synapses of one neuron, which one number carries: compiled loops over points, neurons and synapses.
+
+Cardin, Lovison, Maritan and Megighian, arXiv 2305.14360, with the prices α of motion and β of control. The
+synapses of neuron i minimise α(a_i + Σ_j ξ_ij g_j)² + β Σ_j ξ_ij² + p_i Σ_j ξ_ij g_j within |ξ_ij| ≤ b_ij.
+With h = |g| and c_i = αa_i + p_i/2 they are
+
+    ξ_ij = −sign(c_i g_j) min(ν_i h_j, b_ij),   βν_i + α s_i(ν_i) = |c_i|,
+    s_i(ν) = Σ_j min(ν h_j², b_ij h_j).
+
+s_i is increasing, concave and piecewise linear, so that Newton's method from the left never overshoots and
+ends on the linear piece of the root. All numbers are dimensionless. The loops hold no lock of the interpreter
+and write only what they return.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+LARGEST = float(
+    np.finfo(float).max
+)  # stands for ν = ∞: all synapses of the neuron that act are at their bounds
+SILENT = 1e-150  # an output whose square is no normal number acts like 0
+_compiled: Any = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
+
+
+@_compiled
+def _pieces(nu: float, h: np.ndarray, b: np.ndarray) -> Any:
+    """Return the two sums of s(ν) = saturated + ν·free."""
+    saturated, free = 0.0, 0.0
+    for j in range(h.size):
+        inside = nu * h[j] < b[j]
+        saturated += 0.0 if inside else b[j] * h[j]
+        free += h[j] * h[j] if inside else 0.0
+    return saturated, free
+
+
+@_compiled
+def multipliers(
+    size: np.ndarray, h: np.ndarray, alpha: np.ndarray, beta: float, bounds: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Solve the equation of every neuron at every point.
+
+    Parameters
+    ----------
+    size, h : ndarray (points, N)
+        |c| = |αa + p/2|, and |g(u)| with nothing between 0 and `SILENT`.
+    alpha : ndarray (points,)
+    beta : float
+    bounds : ndarray (N, N)
+
+    Returns
+    -------
+    nu, moved, q, free : ndarray (points, N)
+        ν ≥ 0; s(ν), by which the synapses change a towards 0; |q| = |c| − αs(ν), which is βν unless all
+        synapses are at their bounds; Σ h_j² over the synapses inside their bounds.
+    """
+    nu, moved, q, free = np.empty_like(h), np.empty_like(h), np.empty_like(h), np.empty_like(h)
+    totals = np.empty(len(h))
+    for k in range(len(h)):
+        totals[k] = np.sum(h[k] * h[k])
+    for i in range(h.shape[1]):
+        for k in range(len(h)):
+            c = size[k, i]
+            root = 0.0 if c == 0.0 else min(c / (beta + alpha[k] * totals[k]), LARGEST)
+            while True:
+                saturated, inside = _pieces(root, h[k], bounds[i])
+                rest = c - alpha[k] * saturated
+                following = 0.0 if rest <= 0.0 else min(rest / (beta + alpha[k] * inside), LARGEST)
+                if not following > root * (1.0 + 1e-15):  # so that NaN ends it too
+                    break
+                root = following
+            nu[k, i] = root
+            moved[k, i] = saturated + root * inside
+            q[k, i] = max(rest, 0.0) if inside == 0.0 else beta * root
+            free[k, i] = inside
+    return nu, moved, q, free
+
+
+@_compiled
+def pull(nu: np.ndarray, q: np.ndarray, h: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    """Return Σ_i |q_i ξ_ij| (points, N), one number for each j."""
+    result = np.zeros_like(h)
+    for i in range(h.shape[1]):
+        for k in range(len(h)):
+            root, weight = nu[k, i], q[k, i]
+            if weight > 0.0:
+                for j in range(h.shape[1]):
+                    result[k, j] += weight * min(root * h[k, j], bounds[i, j])
+    return result
+
+
+@_compiled
+def squares(nu: np.ndarray, h: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    """Return Σ_ij ξ_ij² (points,)."""
+    result = np.zeros(len(h))
+    for i in range(h.shape[1]):
+        for k in range(len(h)):
+            total = 0.0
+            for j in range(h.shape[1]):
+                total += min(nu[k, i] * h[k, j], bounds[i, j]) ** 2
+            result[k] += total
+    return result
+
+
+@_compiled
+def synapses(nu: np.ndarray, g: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    """Return ξ (points, N, N); here ν has the sign of c."""
+    points, n = g.shape
+    result = np.empty((points, n, n))
+    for k in range(points):
+        for i in range(n):
+            for j in range(n):
+                result[k, i, j] = -max(-bounds[i, j], min(nu[k, i] * g[k, j], bounds[i, j]))
+    return result
+
+
+@_compiled
+def linearised(
+    A: np.ndarray, bounds: np.ndarray, nu: np.ndarray, q: np.ndarray, g: np.ndarray, slope: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the parts of the second derivatives that have N² terms, at one point.
+
+    Parameters
+    ----------
+    A, bounds : ndarray (N, N)
+    nu, q : ndarray (N,)
+        With the sign of c.
+    g, slope : ndarray (N,)
+        g(u) and g'(u).
+
+    Returns
+    -------
+    L : ndarray (N, N)
+        ∂X/∂u at fixed q: (A + ξ∘(1 + I)) diag(g') − 1, with I_ij = 1 where a synapse is inside its bounds.
+    curvature : ndarray (N,)
+        Σ_i I_ij q_i ν_i.
+    """
+    n = len(g)
+    L, curvature = np.empty((n, n)), np.zeros(n)
+    for i in range(n):
+        root, weight = nu[i], q[i] * nu[i] if abs(nu[i]) < LARGEST else 0.0
+        for j in range(n):
+            wanted = root * g[j]
+            inside = abs(wanted) < bounds[i, j]
+            xi = -max(-bounds[i, j], min(wanted, bounds[i, j]))
+            L[i, j] = (A[i, j] + (2.0 * xi if inside else xi)) * slope[j]
+            curvature[j] += weight if inside else 0.0
+        L[i, i] -= 1.0
+    return L, curvature
