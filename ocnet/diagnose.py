@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,7 +11,6 @@ from ocnet.solution import Solution, Status
 if TYPE_CHECKING:
     from ocnet.functions import Functions
     from ocnet.problem import Kind
-    from ocnet.trajectory import Interpolant
 
 _ADVICE = {
     Status.INFEASIBLE: "check that the constraints can hold together, loosen the worst one, or give a guess",
@@ -90,7 +89,7 @@ def violations(solution: Solution, most: int = 3, smallest: float = 1e-6) -> lis
                     )
 
     x, u = solution.x, solution.u
-    bounded: list[tuple[Interpolant, np.ndarray, np.ndarray, Kind]] = [(x, b.x_lower, b.x_upper, "state")]
+    bounded: list[tuple[Any, np.ndarray, np.ndarray, Kind]] = [(x, b.x_lower, b.x_upper, "state")]
     if u is not None:
         bounded.append((u, b.u_lower, b.u_upper, "control"))
     for stored, low, high, kind in bounded:

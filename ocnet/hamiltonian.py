@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -23,7 +24,8 @@ class Hamiltonian(Protocol):
 
     Everything is current value. Arrays hold one point in each row; matrices are flattened in C order. With
     steps, p stands for p̂ = e^{−ρ} p_{k+1} and f for the next state. The optimal flow is ẋ = H_p,
-    ṗ = ρp − H_x.
+    ṗ = ρp − H_x. One that depends on parameters of the problem also has a method ``at(parameters)``, which
+    returns it for other values (a mapping by name).
     """
 
     @property
@@ -87,6 +89,14 @@ class DerivedHamiltonian:
     ) -> None:
         self.problem = problem
         self._given = (dict(parameters or {}), dict(unknowns or {}))
+
+    def at(self, parameters: Mapping[str, Any]) -> DerivedHamiltonian:
+        """Return the Hamiltonian for other values of parameters, by name; what was derived is shared."""
+        other = copy(self)
+        other._given = ({**self._given[0], **parameters}, self._given[1])
+        for name in ("_constants", "_bounds", "_search"):
+            other.__dict__.pop(name, None)
+        return other
 
     @property
     def rate(self) -> float:

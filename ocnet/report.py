@@ -88,9 +88,9 @@ def _status(solution: Solution) -> str:
         return said if said.startswith("no optimum") else f"no optimum: {said}"
     text = said if said.startswith("local optimum") else f"local optimum: {said}"
     if solution.result.second_order is True:
-        text += "; the second-order condition held at the last interior-point iteration"
+        text += f"; the second-order condition held {solution.result.second_order_by}"
     elif solution.result.second_order is False:
-        text += "; the second-order condition failed at the last interior-point iteration: it may be a saddle"
+        text += f"; the second-order condition failed {solution.result.second_order_by}: it may be a saddle"
     return text
 
 

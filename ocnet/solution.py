@@ -123,6 +123,63 @@ class Solution(Trajectory):
         """Parameters of this solve by name, each of its own shape."""
         return split(self.result.parameters, self._names["parameters"])
 
+    def gain(self, t: Any) -> np.ndarray:
+        """Return how the costates answer to a change of the states near the optimal path: dp/dx.
+
+        Parameters
+        ----------
+        t : array_like
+            Of any shape.
+
+        Returns
+        -------
+        ndarray (*t.shape, nx, nx)
+            The Riccati matrix S(t), cost per unit of two states, in the order of the flat states; linear
+            between the nodes of the mesh. With steps, d(e^{−ρ}p_{k+1})/dx_k.
+
+        Raises
+        ------
+        ProblemError
+            For a solution of a method that yields no gain, or a loaded one.
+        """
+        n = self.x.values.shape[1]
+        return self._gain()(t).reshape(*np.shape(t), n, n)
+
+    def policy(self, t: float, x: np.ndarray) -> np.ndarray:
+        """Return the controls of the optimal feedback to first order around the path.
+
+        It is a policy for :func:`ocnet.simulate`. The controls minimise the Hamiltonian with the costates
+        p(t) + S(t)(x − x*(t)): on the path they are the optimal ones, next to it they lead back.
+
+        Parameters
+        ----------
+        t : float
+        x : ndarray (nx,)
+
+        Returns
+        -------
+        ndarray (nu,)
+
+        Raises
+        ------
+        ProblemError
+            As for :meth:`gain`.
+        """
+        S = self._gain()(t).reshape(len(x), len(x))
+        weight, ahead = 1.0, t
+        if self.discrete:
+            weight, ahead = np.exp(-self.result.hamiltonian.rate), t + 1
+        p = weight * self._costate()(ahead) + S @ (x - self.x(t))
+        return self.result.hamiltonian.control(t, x, p)
+
+    def _gain(self) -> Interpolant:
+        if self.result.gain is None:
+            raise ProblemError(
+                f"'{self.problem_name}': this solution has no feedback gain; only ocnet.Pontryagin yields "
+                "one (with free final states), and files do not keep it."
+            )
+        return self.result.gain
+
     @property
     def certificate(self) -> Certificate:
         """How far the numbers can be trusted: :func:`ocnet.verify`, run when it is first asked for.
@@ -147,7 +204,7 @@ class Solution(Trajectory):
     def sensitivity(self, parameter: str) -> np.ndarray:
         """Return dJ/dparameter, of the parameter's shape, from the multipliers.
 
-        It is the derivative of the discrete problem's optimal cost, in cost per unit of the parameter.
+        It is the derivative of the (discretised) problem's optimal cost, in cost per unit of the parameter.
 
         Raises
         ------
@@ -173,16 +230,8 @@ class Solution(Trajectory):
 
     # ------------------------------------------------------------------ files
 
-    def to_xarray(self) -> xarray.Dataset:
-        """Return everything as a labelled dataset.
-
-        Returns
-        -------
-        xarray.Dataset
-            States over `time`, controls over `control_time`, costates as ``costate_<state>`` over
-            `costate_time`, unknowns and parameters, and the report as attributes.
-        """
-        data = super().to_xarray()
+    def _dataset(self, stored: bool) -> xarray.Dataset:
+        data = super()._dataset(stored)
         if self.p is not None:
             extra: dict[str, Any] = {}
             self._add(extra, self.p, self.state_layout, "costate_time", "costate", prefix="costate_")
@@ -210,13 +259,14 @@ class Solution(Trajectory):
                     "stats": self.stats,
                     "optima": self.optima,
                     "second_order": self.result.second_order,
+                    "second_order_by": self.result.second_order_by,
                 }
             ),
         }
 
     @classmethod
     def from_dataset(cls, data: xarray.Dataset, problem: Problem | None = None) -> Solution:
-        """Rebuild what :meth:`to_xarray` gave."""
+        """Rebuild what :meth:`ocnet.Trajectory.to_xarray` gave."""
         a = data.attrs
         layouts = {which: read_layout(data, which) for which in ("states", "controls")}
         for which in ("unknowns", "parameters"):

@@ -16,6 +16,8 @@ from ocnet.errors import ProblemError, StorageError
 if TYPE_CHECKING:
     import xarray
 
+    from ocnet.control_law import ControlLaw
+
 FORMAT = 1  # of the files that save() writes
 
 
@@ -149,8 +151,10 @@ class Trajectory:
     ----------
     problem_name, problem_text : str
         What the trajectory belongs to; the text may be a function that gives it when it is asked for.
-    x, u : Interpolant
-        States (flat) and controls (flat); `u` is None where there are no controls.
+    x : Interpolant
+        States, flat.
+    u : Interpolant, ControlLaw or None
+        Controls, flat, stored or computed where they are asked for; None where there are none.
     state_layout, control_layout : sequence of (name, shape)
         How the flat vectors are named.
 
@@ -169,7 +173,7 @@ class Trajectory:
         problem_name: str,
         problem_text: str | Callable[[], str],
         x: Interpolant,
-        u: Interpolant | None,
+        u: Interpolant | ControlLaw | None,
         state_layout: Layout,
         control_layout: Layout,
     ) -> None:
@@ -254,19 +258,32 @@ class Trajectory:
         Returns
         -------
         xarray.Dataset
-            States over `time`, controls over `control_time`, the ends of the intervals as `mesh`.
+            States over `time`, controls over `control_time`, the ends of the intervals as `mesh`. A solution
+            adds its costates as ``costate_<state>`` over `costate_time`, unknowns, parameters, and its report
+            as attributes.
         """
+        return self._dataset(stored=True)
+
+    def _dataset(self, stored: bool) -> xarray.Dataset:
+        """Return the dataset, with the values of the controls or without them."""
         import xarray
 
         data: dict[str, Any] = {}
         self._add(data, self.x, self.state_layout, "time", "state")
         if self.u is not None:
-            self._add(data, self.u, self.control_layout, "control_time", "control")
+            self._add(data, self.u, self.control_layout, "control_time", "control", stored=stored)
         data["mesh"] = (("mesh_point",), self.x.breaks, {"long_name": "ends of the mesh intervals"})
         return xarray.Dataset(data, attrs=self._attributes())
 
     def _add(
-        self, data: dict[str, Any], f: Interpolant, layout: Layout, axis: str, role: str, prefix: str = ""
+        self,
+        data: dict[str, Any],
+        f: Any,
+        layout: Layout,
+        axis: str,
+        role: str,
+        prefix: str = "",
+        stored: bool = True,
     ) -> None:
         data[axis] = ((axis,), f.time)
         for part in ("first", "count"):
@@ -274,7 +291,7 @@ class Trajectory:
                 ("interval" if axis == "time" else f"{axis}_interval",),
                 getattr(f, part),
             )
-        for name, values in split(f.values, layout).items():
+        for name, values in split(f.values, layout).items() if stored else ():
             dims = (axis, *(f"{name}_{i}" for i in range(values.ndim - 1)))
             data[prefix + name] = (dims, values, {"role": role, "units": "dimensionless"})
         for side, limit in zip(("lower", "upper"), f.limits or (), strict=False):
@@ -301,7 +318,27 @@ class Trajectory:
         path : path
             An existing file is replaced; OSError where it cannot be written.
         """
-        self.to_xarray().to_netcdf(path, engine="h5netcdf")
+        stored = self.u is None or isinstance(self.u, Interpolant)
+        self._dataset(stored).to_netcdf(path, engine="h5netcdf")
+        if not stored:
+            self._stream_controls(path)
+
+    def _stream_controls(self, path: str | os.PathLike[str]) -> None:
+        """Add controls that are computed, not stored, to a file: one node after the other."""
+        import h5netcdf
+
+        assert self.u is not None
+        with h5netcdf.File(path, "a") as file:
+            for name, shape in self.control_layout:
+                dims = [f"{name}_{i}" for i in range(len(shape))]
+                for dim, size in zip(dims, shape, strict=True):
+                    if dim not in file.dimensions:
+                        file.dimensions[dim] = size
+                variable = file.create_variable(name, ("control_time", *dims), "f8")
+                variable.attrs["role"], variable.attrs["units"] = "control", "dimensionless"
+            for k, t in enumerate(self.u.time):
+                for name, value in split(self.u(t), self.control_layout).items():
+                    file.variables[name][k] = value
 
     @classmethod
     def from_dataset(cls, data: xarray.Dataset) -> Trajectory:

@@ -119,7 +119,11 @@ def _constant_hamiltonian(principle: Principle) -> bool:
 
 
 def cost_error(subject: Subject) -> float:
-    """Return the difference between stated cost and cost of the stored path, relative to its parts."""
+    """Return the difference between stated cost and cost of the path, relative to its parts.
+
+    In continuous time the cost of the stored states is corrected by the residual of the dynamics times the
+    costates, and so is that of the true dynamics under these controls, to second order.
+    """
     s, f = subject, subject.functions
     if s.discrete:
         k, x = s.x.time[:-1], s.x.values[:-1]
@@ -147,8 +151,13 @@ def _integral(subject: Subject, parts: int) -> tuple[float, float]:
     for part in range(parts):
         for place, weight in zip((part + (1 + places) / 2) / parts, weights / (2 * parts), strict=True):
             t = s.times(place)
-            stage = s.rhs(t, s.X(place), s.U(place))[1][:, 0] * np.exp(-s.rate * (t - s.t0)) * s.h
-            total, size = total + weight * float(stage.sum()), size + weight * float(np.abs(stage).sum())
+            flow, stage = s.rhs(t, s.X(place), s.U(place))
+            discount = np.exp(-s.rate * (t - s.t0)) * s.h
+            total += weight * float(discount @ stage[:, 0])
+            size += weight * float(discount @ np.abs(stage[:, 0]))
+            if s.p is not None:
+                missed = np.einsum("ij,ij->i", s.p(t), flow - s.x(t, derivative=True))
+                total += weight * float(discount @ missed)
     return total, size
 
 

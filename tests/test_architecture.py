@@ -39,7 +39,7 @@ LAYERS = (
     {"methods.collocation"},
     {"methods.elimination"},
     {"methods.canonical", "methods.switching"},
-    {"methods.extremal", "methods.newton"},
+    {"methods.envelope", "methods.extremal", "methods.newton"},
     {"methods.indirect"},
     {"methods.pontryagin"},
     {"methods"},

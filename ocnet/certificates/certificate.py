@@ -15,7 +15,7 @@ _MEANINGS = {
     "path_growth": "by how much the whole path magnifies a small error at its start",
     "bound_violation": "of bounds, ends and constraints, between points too, relative to 1 + |bound|",
     "point_violation": "the same at the points where states and controls are stored",
-    "cost_error": "the cost computed again, relative to the sum of the sizes of its parts",
+    "cost_error": "the cost of these controls computed again, relative to the sum of the sizes of its parts",
     "hamiltonian_gap": "largest gain in H by another admissible control, at the control's points",
     "cost_gap": "this gain, discounted and integrated over the horizon, between points too",
     "stationarity": "largest |dH/du| of controls (|dJ/dq| of unknowns) inside their bounds",
@@ -67,7 +67,8 @@ class Certificate:
         The same at the stored points only: where a control jumps inside an interval, the polynomial through
         them overshoots, and `bound_violation` is that overshoot.
     cost_error : float
-        Difference between the stated cost and the cost integrated along the stored path.
+        Difference between the stated cost and that of these controls: the integral along the stored path,
+        corrected by the residual of the dynamics times the costates (which leaves an error of second order).
     tail_bound : float or None
         Infinite horizons: an upper bound (for stage costs that are never negative) of what lies beyond the
         last stored time; None on a finite horizon.

@@ -137,7 +137,7 @@ class HermiteSimpson(Canonical):
             a = _combined(h[k], left, centre, square, rate)
             square = _product(centre, right, rate) if exact else square
             b = _combined(-h[k], right, centre, square, rate)
-            yield Blocks(*(*a, *b), -h[k] * centre.G)
+            yield Blocks(*a, *b, weight=-h[k] * centre.G)
             right = left
 
 

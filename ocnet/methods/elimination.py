@@ -121,6 +121,11 @@ class Riccati:
         p[K] = self.S[K] @ x[K] + s[K]
         return x.astype(float), p.astype(float)
 
+    def transition(self, k: int) -> np.ndarray:
+        """Return how a change of x in node k moves x in node k + 1 along the optimal path, (n, n)."""
+        E, pivots, _, _, _, a_xx, a_xp, _, _ = self._steps[k]
+        return self._solve(E, pivots, a_xx + a_xp @ self.S[k])[0]
+
     def minimal(self) -> bool:
         """Whether the second variation is positive: no conjugate point, and a minimum over a free start.
 

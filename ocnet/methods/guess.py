@@ -11,6 +11,7 @@ import casadi as ca
 import numpy as np
 from scipy.integrate import solve_ivp
 
+from ocnet.control_law import ControlLaw
 from ocnet.errors import DataError, ProblemError, ShapeError
 from ocnet.functions import Bounds, Functions
 from ocnet.horizon import FreeTime, Steps
@@ -123,7 +124,7 @@ def _from_trajectory(
     return Start(held(guess.x), controls_at, q, end, costates)
 
 
-def held(f: Interpolant) -> OfTime:
+def held(f: Interpolant | ControlLaw) -> OfTime:
     """Make a function of time that keeps an interpolant's end values outside its range."""
     low, high = (f.time[0], f.time[-1]) if f.discrete else (f.breaks[0], f.breaks[-1])
     return lambda t: f(np.clip(t, low, high))

@@ -18,6 +18,7 @@ from ocnet.horizon import Discounted, FreeTime, Steps, rate
 from ocnet.methods import guess as guesses
 from ocnet.methods.canonical import SINGLE, Canonical, Ends, HermiteSimpson, Recursion
 from ocnet.methods.elimination import Riccati
+from ocnet.methods.envelope import sensitivity
 from ocnet.methods.extremal import Path, path
 from ocnet.methods.newton import Extremal, newton
 from ocnet.methods.result import Result, Status
@@ -87,7 +88,6 @@ class Run:
         began, demand = time.process_time(), self.method.refine_to
         times, x, p = start
         history: list[dict[str, Any]] = []
-        along: Path | None = None
         while True:
             self._check_memory(len(times) - 1)
             system = self.system(times)
@@ -96,7 +96,7 @@ class Run:
                 loose = max(loose, 1e-2 * demand)
             found = self._extremal(system, x, p, loose, globalise=not history)
             x, p = found.x, found.p
-            along = path(system, x, p) if isinstance(system, HermiteSimpson) else None
+            along = self._path(system, found)
             history.append(_entry(found, along, self.tolerance))
             status = self._judge(found, along, len(history), len(times) - 1)
             if status is not None:
@@ -104,12 +104,18 @@ class Run:
             times, x, p = self._finer(times, found, along)
         if found.status is Status.SOLVED and found.residual > self.tolerance / 10:
             found = newton(system, x, p, self.tolerance / 10, self._tell, found.elimination)
-            along = path(system, found.x, found.p) if along is not None else None
+            along = self._path(system, found)
             history[-1]["newton_steps"] += found.steps
             history[-1]["iterations"] += found.corrections
             history[-1]["residual"] = found.residual
             status = status if found.status is Status.SOLVED else found.status
         return self._result(system, found, along, status, history, time.process_time() - began)
+
+    def _path(self, system: Canonical, found: Extremal) -> Path | None:
+        """Return the functions of time and their errors, in continuous time and where there is a path."""
+        if isinstance(system, HermiteSimpson) and np.isfinite(found.residual):
+            return path(system, found.x, found.p)
+        return None
 
     def _extremal(
         self, system: Canonical, x: np.ndarray, p: np.ndarray, tolerance: float, globalise: bool
@@ -165,7 +171,7 @@ class Run:
     def _finer(
         self, times: np.ndarray, found: Extremal, along: Path | None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """A finer mesh, and where to start on it: the last path, or from the beginning if there is none."""
+        """Return a finer mesh, and where to start on it: the last path, or a rollout if there is none."""
         if found.status is not Status.SOLVED or along is None:
             finer = np.sort(np.append(times, (times[1:] + times[:-1]) / 2))
             return finer, *self._rollout(finer)
@@ -199,7 +205,10 @@ class Run:
         return times, guesses.held(result.x)(times), guesses.held(result.p)(times)
 
     def _rollout(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """States under the controls that minimise the stage cost alone, held where they run away; no costates."""
+        """Return states under the controls that minimise the stage cost alone, and costates 0.
+
+        Where the states run away they are held.
+        """
         b, zero = self.bounds, np.zeros(self.n)
         x0 = np.where(np.isnan(b.initial), 0.0, b.initial)
         limit = 1e3 * (1 + np.abs(x0).max(initial=0.0))
@@ -234,14 +243,14 @@ class Run:
         if needed > free:
             raise UnsupportedError(
                 f"Problem '{self.problem.name}': {K} intervals with {self.n} states take "
-                f"{needed / 2**30:.3g} GiB, and {free / 2**30:.3g} GiB are free; give a larger memory=, a looser "
-                "refine_to, or fewer intervals."
+                f"{needed / 2**30:.3g} GiB, and {free / 2**30:.3g} GiB are free; give a larger memory=, a "
+                "looser refine_to, or fewer intervals."
             )
 
     # ------------------------------------------------------------------ the answer
 
     def _law(self, x: Interpolant, p: Interpolant) -> ControlLaw | None:
-        """Controls along a path; they are computed where they are asked for."""
+        """Return the controls along a path; they are computed where they are asked for."""
         if not self.functions.nu:
             return None
         H, limits = self.hamiltonian, (self.bounds.u_lower, self.bounds.u_upper)
@@ -291,24 +300,59 @@ class Run:
             errors = {"mesh": 0.0}
         if not np.isfinite(cost) or not np.isfinite(found.x).all():
             status = Status.NOT_FINITE if status.success else status
+        outside = self._outside(x)
+        if outside and status.success:
+            status = Status.INFEASIBLE
         second = None
+        if status.success and found.elimination is None:  # the start was a solution
+            found.elimination = system.eliminate(found.x, found.p)
         if status.success and isinstance(found.elimination, Riccati):
             second = found.elimination.minimal()
+            status = status if second else Status.NOT_MINIMAL
         names = {Status.SOLVED: "local optimum", Status.NOT_VERIFIED: "local optimum of the discrete problem"}
-        if second is False:
-            names = dict.fromkeys(names, "extremal that is not a minimum")
+        u = self._law(x, p)
         return Result(
             status=status,
-            message=f"{names.get(status, 'no optimum')}: {status.value} (residual {found.residual:.1e})",
-            cost=cost, x=x, u=self._law(x, p), p=p, q=np.zeros(0), parameters=self.parameters,
+            message=f"{names.get(status, 'no optimum')}: {outside or status.value} "
+            f"(residual {found.residual:.1e})",
+            cost=cost, x=x, u=u, p=p, q=np.zeros(0), parameters=self.parameters,
             mesh_error=errors["mesh"], method=self.method.label, errors=errors,
             stats={
                 "build": 0.0, "solve": seconds, "iterations": sum(h["iterations"] for h in history),
                 "newton_steps": sum(h["newton_steps"] for h in history), "residual": found.residual,
                 "intervals": len(system.times) - 1, "meshes": history,
             },
-            second_order=second,
+            sensitivity=lambda: sensitivity(self.functions, self.parameters, x, p, u),
+            second_order=second, second_order_by="along the path (no conjugate point)",
+            gain=self._gain(found.elimination, system.times), hamiltonian=self.hamiltonian,
         )  # fmt: skip
+
+    def _outside(self, x: Interpolant) -> str:
+        """Say which bound of a state the path misses most; nothing if it misses none."""
+        low, high = self.bounds.x_lower, self.bounds.x_upper
+        with np.errstate(invalid="ignore"):
+            missed = np.fmax(low - x.values, x.values - high) / (1 + np.abs(x.values))
+        missed = np.nan_to_num(missed, nan=-np.inf)
+        node, i = np.unravel_index(np.argmax(missed), missed.shape)
+        if missed[node, i] <= self.tolerance:
+            return ""
+        label = self.functions.labels("state")[int(i)]
+        return (
+            f"the extremal misses a bound of {label} at {x.time[node]:.6g} by {missed[node, i]:.1e}, "
+            "which Pontryagin does not hold; use ocnet.Collocation"
+        )
+
+    def _gain(self, elimination: Any, times: np.ndarray) -> Interpolant | None:
+        """Return the Riccati matrices as a function of time, linear between the nodes."""
+        if not isinstance(elimination, Riccati):
+            return None
+        if not self.discrete:
+            S = np.array(elimination.S).reshape(len(times), -1)
+            K = len(times) - 1
+            return Interpolant(times, S, times, np.arange(K), np.full(K, 2))
+        weight = np.exp(-self.rate)
+        gains = [weight * elimination.S[k + 1] @ elimination.transition(k) for k in range(len(times) - 1)]
+        return Interpolant.sequence(times[:-1], np.array(gains).reshape(len(gains), -1))
 
     def _terminal_cost(self, x: np.ndarray, times: np.ndarray) -> float:
         f = self.functions

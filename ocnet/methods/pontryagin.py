@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import casadi as ca
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
@@ -42,8 +41,8 @@ class Pontryagin:
     memory : float, optional
         Bytes that may be used; what the machine has free, if not given.
     threads : int
-        Of the BLAS library during the solve. One is safe; two help from about a thousand states on, on a machine
-        with nothing else to do, and are many times slower on a busy one.
+        Of the BLAS library during the solve. One is safe; more help from about a thousand states on, on a
+        machine with nothing else to do, and are many times slower on a busy one.
 
     Raises
     ------
@@ -52,6 +51,9 @@ class Pontryagin:
 
     Notes
     -----
+    Bounds of states are not part of the conditions: a solution that keeps away from them by itself is a
+    solution, and one that does not is reported as infeasible.
+
     With K intervals and n states the elimination holds (8 K + 24) n² numbers, of 8 bytes each, or of 4 bytes
     from n = 200 on, where corrections (not the equations) are computed in single precision. That peak is
     checked before the work starts.
@@ -145,13 +147,11 @@ def _refuse(problem: Problem) -> None:
     where = f"Problem '{problem.name}'"
     if not f.has_cost:
         raise ProblemError(f"{where}: it has no cost; call problem.minimize before solve.")
-    bounded = [v.name for v in f.states if _bounded(v.lower) or _bounded(v.upper)]
     reasons = {
         "a free final time": isinstance(horizon, FreeTime),
         "infinitely many steps": isinstance(horizon, Steps) and horizon.n is None,
         f"unknown constants ({', '.join(v.name for v in f.unknowns)})": bool(f.unknowns),
         f"constraints ({', '.join(c.name for c in problem.constraints)})": bool(problem.constraints),
-        f"bounds of states ({', '.join(bounded)})": bool(bounded),
         "data terms at sample times": bool(problem.samples),
         "final values on an infinite horizon": isinstance(horizon, Discounted)
         and any(v.final is not None for v in f.states),
@@ -159,8 +159,3 @@ def _refuse(problem: Problem) -> None:
     for reason, holds in reasons.items():
         if holds:
             raise UnsupportedError(f"{where}: Pontryagin cannot treat {reason}; use ocnet.Collocation.")
-
-
-def _bounded(value: Any) -> bool:
-    """Whether a bound is anything but infinite."""
-    return value is not None and (isinstance(value, ca.MX) or bool(np.isfinite(value).any()))

@@ -22,6 +22,7 @@ class Status(str, Enum):
     INFEASIBLE = "no point that satisfies the constraints was found"
     DIVERGED = "the iterates diverged"
     INTERRUPTED = "interrupted; the last iterate is kept"
+    NOT_MINIMAL = "the conditions of first order hold, but the second variation is not positive: no minimum"
     FAILED = "the nonlinear solver failed"
     NOT_FINITE = "the answer is not finite"
 
@@ -57,6 +58,12 @@ class Result:
         () -> dJ/dp as a flat array.
     optima : list of float
         Distinct local optima that several starts found.
+    second_order_by : str
+        Where this was looked at.
+    gain : Interpolant or None
+        ∂p/∂x along the path, flat (nx·nx): the Riccati matrix. With steps, of e^{−ρ}p_{k+1} by x_k.
+    hamiltonian : Hamiltonian or None
+        What the controls come from, for a feedback policy.
     second_order : bool or None
         Whether the last iterate is a strict local minimum of the discrete problem; None where unknown.
     """
@@ -76,3 +83,6 @@ class Result:
     sensitivity: Any = None
     optima: list[float] = field(default_factory=list)
     second_order: bool | None = None
+    second_order_by: str = "at the last interior-point iteration"
+    gain: Interpolant | None = None
+    hamiltonian: Any = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from ocnet.control_law import ControlLaw
@@ -24,7 +26,7 @@ def refined(
     large = errors > demand
     moments = _switches(times, np.flatnonzero(large), u, limits) if u is not None else {}
     parts = []
-    for k, (a, b) in enumerate(zip(times[:-1], times[1:], strict=True)):
+    for k, (a, b) in enumerate(pairwise(times.tolist())):
         parts.append([a])
         if not large[k]:
             continue
