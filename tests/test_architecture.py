@@ -40,6 +40,8 @@ LAYERS = (
     {"methods.elimination"},
     {"methods.canonical", "methods.switching"},
     {"methods.envelope", "methods.extremal", "methods.newton"},
+    {"methods.conditions"},
+    {"methods.continuation"},
     {"methods.indirect"},
     {"methods.pontryagin"},
     {"methods"},

@@ -32,7 +32,7 @@ class Pontryagin:
     Parameters
     ----------
     intervals : int, optional
-        Intervals of the first mesh (8, or 12 on an infinite horizon, if not given).
+        Intervals of the first mesh (8, or 13 on an infinite horizon, if not given).
     refine_to : float or None
         Demand on the estimated error of states and costates, relative to 1 + |x| and 1 + |p|, on every
         interval; None keeps the first mesh, and the status says so.
@@ -131,11 +131,11 @@ class PontryaginSolver:
         run = Run(self.problem, self.method, parameters, tolerance, report)
         guess = self.problem.guess if guess is None else guess
         with _BLAS.limit(limits=self.method.threads, user_api="blas"):
-            result = run.solve(run.start(run.first_end, guess, rng))
+            result = run.solve(run.start(run.conditions.first_end, guess, rng))
             for _ in range(3):
                 if result.errors.get("tail", 0.0) < TAIL or not result.status.success:
                     break
-                extra = np.log(10 * result.errors["tail"] / TAIL) / run.rate
+                extra = np.log(10 * result.errors["tail"] / TAIL) / run.conditions.rate
                 result = run.solve(run.longer(result, float(extra)))
         result.stats["build"] = self.build_seconds
         return result
