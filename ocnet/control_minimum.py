@@ -12,6 +12,7 @@ from ocnet.pointwise import evaluate
 
 TOLERANCE = 1e-10
 ITERATIONS = 200
+ESCAPED = 1e10  # a control that is so large runs away: H has no minimum
 PORTION = 1_000_000  # numbers in the second derivatives of a portion of points
 
 
@@ -132,6 +133,8 @@ class BoxMinimum:
             going = residual[todo] > TOLERANCE
             if not going.any():
                 return u
+            if np.abs(u[todo]).max() > ESCAPED:
+                break
             todo = todo[going]
             here = t[todo], x[todo], u[todo], p[todo]
             direction = self._direction(slope[going], here, constants, moving)

@@ -50,7 +50,7 @@ def extremal(
         return found
 
     def done(found: Extremal) -> bool:
-        return found.status in (Status.SOLVED, Status.INTERRUPTED)
+        return found.status in (Status.SOLVED, Status.INTERRUPTED, Status.NOT_FINITE)
 
     start = (x, p)
     if conditions.near_end is not None and not p.any():

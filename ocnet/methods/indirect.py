@@ -110,9 +110,8 @@ class Run:
         """Status to stop with, or None to go on to a finer mesh."""
         method, demand, meshes = self.method, self.method.refine_to, len(self.history)
         if found.status is not Status.SOLVED:
-            again = (
-                found.status is not Status.INTERRUPTED and demand is not None and not self.conditions.discrete
-            )
+            hopeless = found.status in (Status.INTERRUPTED, Status.NOT_FINITE)
+            again = not hopeless and demand is not None and not self.conditions.discrete
             return None if again and meshes <= 2 else found.status
         if along is None:
             return Status.SOLVED
