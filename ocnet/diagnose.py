@@ -19,6 +19,7 @@ _ADVICE = {
     Status.DIVERGED: "bound the states and controls, or give a guess",
     Status.NOT_FINITE: "bound the states away from where the dynamics or the cost are not defined",
     Status.INTERRUPTED: "pass the solution as guess to go on",
+    Status.NOT_MINIMAL: "give another guess, multistart=..., or use ocnet.Collocation",
     Status.FAILED: "give another guess, multistart=..., or bounds on the controls",
 }
 

@@ -10,6 +10,7 @@ import casadi as ca
 import numpy as np
 from scipy.integrate import OdeSolution, solve_ivp
 
+from ocnet.control_law import ControlLaw
 from ocnet.errors import OptionError, ProblemError, ShapeError, SimulationError
 from ocnet.functions import Functions
 from ocnet.horizon import Finite, Steps
@@ -21,6 +22,8 @@ from ocnet.symbols import as_data
 from ocnet.trajectory import Interpolant, Trajectory
 
 Integrator = Literal["DOP853", "LSODA", "Radau"]
+
+MOST_STORED = 20_000_000  # numbers of controls that a simulation keeps; more are computed when asked for
 
 # Nodes of one solver step on [0, 1]: enough to reproduce the continuous extension of the integrator.
 _NODES = {
@@ -188,7 +191,7 @@ class _Run:
         rtol: float,
         atol: float,
         integrator: str,
-    ) -> tuple[Interpolant, Interpolant]:
+    ) -> tuple[Interpolant, Interpolant | ControlLaw]:
         """Solve the differential equation piece by piece between the places where the schedule may jump."""
         breaks = joint_breaks([] if plan is None else [plan.breaks], t0, t1)
         options: dict[str, Any] = {"method": integrator, "rtol": rtol, "atol": atol, "dense_output": True}
@@ -240,7 +243,7 @@ class _Record:
         self.nx, self.nu, self.nodes = nx, nu, nodes
         self.time: list[np.ndarray] = []
         self.x: list[np.ndarray] = []
-        self.u: list[np.ndarray] = []
+        self.controls: list[Callable[[float, np.ndarray], np.ndarray]] = []
         self.breaks: list[np.ndarray] = []
 
     def add(
@@ -255,13 +258,11 @@ class _Record:
         x[::m] = y.T
         self.time.append(time)
         self.x.append(x)
-        self.u.append(
-            np.array([control(t, xt) for t, xt in zip(time, x, strict=True)]).reshape(len(time), self.nu)
-        )
+        self.controls.append(control)
         self.breaks.append(edges)
 
-    def interpolants(self) -> tuple[Interpolant, Interpolant]:
-        """States, with one node where pieces meet, and controls, with two."""
+    def interpolants(self) -> tuple[Interpolant, Interpolant | ControlLaw]:
+        """States, with one node where pieces meet, and controls, with two; many controls are not stored."""
         m = len(self.nodes) - 1
         steps = [len(edges) - 1 for edges in self.breaks]
         breaks = np.append(np.concatenate([edges[:-1] for edges in self.breaks]), self.breaks[-1][-1])
@@ -272,7 +273,24 @@ class _Record:
         first = m * np.arange(total)
         states = Interpolant(time, values, breaks, first, count)
         shifted = first + np.repeat(np.arange(len(steps)), steps)
-        return states, Interpolant(np.concatenate(self.time), np.vstack(self.u), breaks, shifted, count)
+        moments = np.concatenate(self.time)
+        if self.nu * len(moments) > MOST_STORED:
+            return states, ControlLaw(self._law(states), moments, breaks, shifted, count)
+        u = [
+            np.array([control(t, xt) for t, xt in zip(time, x, strict=True)]).reshape(len(time), self.nu)
+            for control, time, x in zip(self.controls, self.time, self.x, strict=True)
+        ]
+        return states, Interpolant(moments, np.vstack(u), breaks, shifted, count)
+
+    def _law(self, states: Interpolant) -> Callable[[np.ndarray], np.ndarray]:
+        ends = np.array([edges[-1] for edges in self.breaks[:-1]])
+
+        def law(t: np.ndarray) -> np.ndarray:
+            pieces = np.searchsorted(ends, t, side="right")
+            rows = [self.controls[i](s, x) for i, s, x in zip(pieces, t.tolist(), states(t), strict=True)]
+            return np.array(rows).reshape(len(t), self.nu)
+
+        return law
 
 
 # ---------------------------------------------------------------------- what the user gave

@@ -113,7 +113,7 @@ def solve(
     ----------
     problem : Problem
         It is frozen by its first solve.
-    method : Collocation, optional
+    method : Collocation or Pontryagin, optional
         The road; direct collocation with its defaults if not given.
     guess : mapping, Trajectory or Solution, optional
         By name: a constant, a function of time, or a pair (times, values); "time" is a free final time. A
@@ -155,7 +155,7 @@ def prepare(problem: Problem, method: Method | None = None) -> Solver:
     Parameters
     ----------
     problem : Problem
-    method : Collocation, optional
+    method : Collocation or Pontryagin, optional
 
     Returns
     -------
