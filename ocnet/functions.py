@@ -7,7 +7,7 @@ derivatives, or differences for Steps), u (controls), q (unknowns), p (parameter
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +15,14 @@ import casadi as ca
 import numpy as np
 
 from ocnet.errors import DataError
-from ocnet.symbols import flat, unflat
+from ocnet.symbols import Shape, flat, unflat
 
 if TYPE_CHECKING:
     from ocnet.problem import Constraint, Kind, Problem, Variable
 
 PLACES = ("path", "initial", "final")
+MOST_SCALARS = 100_000  # states and controls up to which expressions are expanded into scalar operations
+ARGUMENTS = ["t", "x", "dx", "u", "q", "p"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,9 @@ class Functions:
         The same arguments -> constraint expressions of that place, in the order of their statement.
     samples : list of casadi.Function
         One scalar cost for each data term.
+    bound_function : casadi.Function
+        p -> one vector of all that :class:`Bounds` holds, in its order; of the constraints the lower and
+        upper bounds of the path, of the initial and of the final ones.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -65,61 +70,55 @@ class Functions:
             sum(v.size for v in group)
             for group in (self.states, self.controls, self.unknowns, self.parameters)
         )
-        self.dynamics = self.function("dynamics", [_flat_all([v.dynamics for v in self.states], self.states)])
         self.has_cost = problem.stage is not None or bool(problem.samples)
-        zero = ca.MX(0)
-        self.stage = self.function("stage", [problem.stage if problem.stage is not None else zero])
-        self.terminal = self.function(
-            "terminal", [problem.terminal if problem.terminal is not None else zero]
-        )
-        self.path, self.initial, self.final = (
-            self.function(at, [_flat_all([c.expression for c in self.at(at)], self.at(at))]) for at in PLACES
-        )
-        self.samples = [self.function(f"sample_{i}", [s.expression]) for i, s in enumerate(problem.samples)]
-        self._bounds = self._bound_function()
+        expressions = {
+            "dynamics": _flat_all([v.dynamics for v in self.states], self.states),
+            "stage": ca.MX(0) if problem.stage is None else problem.stage,
+            "terminal": ca.MX(0) if problem.terminal is None else problem.terminal,
+        }
+        for place in PLACES:
+            expressions[place] = _flat_all([c.expression for c in self.at(place)], self.at(place))
+        for i, sample in enumerate(problem.samples):
+            expressions[f"sample_{i}"] = sample.expression
+        lowered = self._lowered(expressions)
+        self.dynamics, self.stage, self.terminal, self.path, self.initial, self.final, *self.samples = lowered
+        self.bound_function, self._edges = self._bound_function()
         self._last_bounds: tuple[bytes, Bounds] | None = None
 
     def at(self, place: str) -> list[Constraint]:
         """Return the constraints of one place."""
         return [c for c in self.problem.constraints if c.at == place]
 
-    def arguments(self) -> list[ca.MX]:
+    def arguments(self, symbols: Any = ca.MX) -> list[Any]:
         """Return fresh flat symbols (t, x, dx, u, q, p)."""
         sizes = (1, self.nx, self.nx, self.nu, self.nq, self.np)
-        return [ca.MX.sym(n, s) for n, s in zip(("t", "x", "dx", "u", "q", "p"), sizes, strict=True)]
+        return [symbols.sym(n, s) for n, s in zip(ARGUMENTS, sizes, strict=True)]
 
-    def function(self, name: str, outputs: Sequence[ca.MX]) -> ca.Function:
-        """Turn expressions in the problem's own symbols into a function of (t, x, dx, u, q, p)."""
-        problem = self.problem
-        if all(e.is_constant() for e in outputs):
-            return self._constant(name, outputs)
-        t, x, dx, u, q, p = self.arguments()
-        symbols: list[Any] = [problem.time]
-        values: list[Any] = [t]
-        for group, vector in ((self.states, x), (self.controls, u), (self.unknowns, q), (self.parameters, p)):
-            for variable, piece in zip(group, _pieces(vector, group), strict=True):
-                symbols.append(variable.symbol)
-                values.append(piece)
-        for variable, piece in zip(self.states, _pieces(dx, self.states), strict=True):
-            if variable.derivative is not None:
-                symbols.append(variable.derivative)
-                values.append(piece)
-        own = ca.Function(name, [ca.MX(s) for s in symbols], [ca.densify(e) for e in outputs])
-        names = ["t", "x", "dx", "u", "q", "p"]
-        lowered = ca.Function(
-            name, [t, x, dx, u, q, p], own.call(values), names, [f"{name}_{i}" for i in range(len(outputs))]
-        )
-        try:
-            return lowered.expand()
-        except RuntimeError:  # a user's external function or interpolant: CasADi cannot expand it
-            return lowered
+    def _lowered(self, expressions: Mapping[str, ca.MX]) -> list[ca.Function]:
+        """Turn expressions in the problem's own symbols into functions of (t, x, dx, u, q, p)."""
+        groups = (self.states, self.controls, self.unknowns, self.parameters)
+        own: list[ca.MX] = [self.problem.time, *(v.symbol for group in groups for v in group)]
+        for v in self.states:
+            own.append(ca.MX.sym("unused", v.symbol.shape) if v.derivative is None else v.derivative)
+        together = ca.Function("all", [ca.MX(s) for s in own], [ca.densify(e) for e in expressions.values()])
 
-    def _constant(self, name: str, outputs: Sequence[ca.MX]) -> ca.Function:
-        sizes = (1, self.nx, self.nx, self.nu, self.nq, self.np)
-        names = ["t", "x", "dx", "u", "q", "p"]
-        inputs = [ca.SX.sym(n, size) for n, size in zip(names, sizes, strict=True)]
-        values = [ca.SX(ca.densify(e.to_DM())) for e in outputs]
-        return ca.Function(name, inputs, values, names, [f"{name}_{i}" for i in range(len(outputs))])
+        def lower(symbols: Any) -> list[ca.Function]:
+            arguments = t, x, dx, u, q, p = self.arguments(symbols)
+            values = [t]
+            for vector, group in zip((x, u, q, p, dx), (*groups, self.states), strict=True):
+                values += _pieces(vector, group)
+            inlined = together.call(values, True, False)  # so that each function holds only what it needs
+            return [
+                ca.Function(name, arguments, [output], ARGUMENTS, [name])
+                for name, output in zip(expressions, inlined, strict=True)
+            ]
+
+        if self.nx + self.nu <= MOST_SCALARS:
+            try:
+                return lower(ca.SX)
+            except RuntimeError:  # a user's external function or interpolant: CasADi cannot expand it
+                pass
+        return lower(ca.MX)
 
     def pack(self, values: dict[str, Any], kind: Kind) -> np.ndarray:
         """Flatten named arrays (…, *shape) of all variables of one kind into (…, n)."""
@@ -152,21 +151,21 @@ class Functions:
         return self._last_bounds[1]
 
     def _evaluate_bounds(self, p: np.ndarray) -> Bounds:
-        values = [np.array(v.full()).reshape(-1) for v in self._bounds.call([ca.DM(p)])]
+        values = np.split(self.bound_function(p).full().reshape(-1), self._edges)
         xl, xu, ul, uu, ql, qu, x0, xf = values[:8]
         ends = zip(values[8::2], values[9::2], strict=True)
         places: dict[str, tuple[np.ndarray, np.ndarray]] = dict(zip(PLACES, ends, strict=True))
         name = self.problem.name
-        checks = [
-            (xl, xu, self.labels("state")),
-            (ul, uu, self.labels("control")),
-            (ql, qu, self.labels("unknown")),
+        checks: list[tuple[np.ndarray, np.ndarray, Callable[..., list[str]], str]] = [
+            (xl, xu, self.labels, "state"),
+            (ul, uu, self.labels, "control"),
+            (ql, qu, self.labels, "unknown"),
         ]
-        checks += [(low, high, self.constraint_labels(place)) for place, (low, high) in places.items()]
-        for low, high, labels in checks:
+        checks += [(low, high, self.constraint_labels, place) for place, (low, high) in places.items()]
+        for low, high, labels, of in checks:
             for i in np.flatnonzero(~(low <= high) | (low == np.inf) | (high == -np.inf)):
                 raise DataError(
-                    f"Problem '{name}', {labels[i]}: lower bound {low[i]} and upper bound {high[i]} "
+                    f"Problem '{name}', {labels(of)[i]}: lower bound {low[i]} and upper bound {high[i]} "
                     "for these parameters; expected lower <= upper."
                 )
         for end, value in (("initial", x0), ("final", xf)):
@@ -177,33 +176,25 @@ class Functions:
                 )
         return Bounds(xl, xu, ul, uu, ql, qu, x0, xf, places)
 
-    @property
-    def bound_function(self) -> ca.Function:
-        """CasADi function of p whose outputs are, in this order, all that :class:`Bounds` holds.
-
-        They are x_lower, x_upper, u_lower, u_upper, q_lower, q_upper, initial, final, then the lower and
-        upper bounds of the path, the initial and the final constraints.
-        """
-        return self._bounds
-
-    def _bound_function(self) -> ca.Function:
-        outputs = []
+    def _bound_function(self) -> tuple[ca.Function, np.ndarray]:
+        """Make `bound_function`, and say where its vector is split."""
+        blocks: list[list[tuple[Any, Shape]]] = []
         for group in (self.states, self.controls, self.unknowns):
-            outputs += [
-                _flat_data([v.lower for v in group], group),
-                _flat_data([v.upper for v in group], group),
-            ]
-        for end in ("initial", "final"):
-            outputs.append(_flat_data([getattr(v, end) for v in self.states], self.states))
-        for place in PLACES:
-            group = self.at(place)
-            outputs += [
-                _flat_data([c.lower for c in group], group),
-                _flat_data([c.upper for c in group], group),
-            ]
-        own = ca.Function("bounds", [ca.MX(v.symbol) for v in self.parameters], outputs)
-        p = ca.MX.sym("p", self.np)
-        return ca.Function("bounds", [p], own.call(list(_pieces(p, self.parameters))))
+            blocks += [[(v.lower, v.shape) for v in group], [(v.upper, v.shape) for v in group]]
+        blocks += [[(v.initial, v.shape) for v in self.states], [(v.final, v.shape) for v in self.states]]
+        for group in map(self.at, PLACES):
+            blocks += [[(c.lower, c.shape) for c in group], [(c.upper, c.shape) for c in group]]
+        sizes = [sum(int(np.prod(shape)) for _, shape in block) for block in blocks]
+        entries = [entry for block in blocks for entry in block]
+        numbers = [v if isinstance(v, np.ndarray) else np.full(shape, np.nan) for v, shape in entries]
+        vector, end = ca.MX(ca.DM(np.concatenate([n.reshape(-1) for n in numbers]))), 0
+        for (value, shape), n in zip(entries, numbers, strict=True):
+            start, end = end, end + n.size
+            if isinstance(value, ca.MX):
+                vector[start:end] = flat(value, shape)
+        p, own = ca.MX.sym("p", self.np), [ca.MX(v.symbol) for v in self.parameters]
+        vector = ca.substitute([vector], own, _pieces(p, self.parameters))
+        return ca.Function("bounds", [p], vector), np.cumsum(sizes)[:-1]
 
 
 def component_labels(name: str, shape: tuple[int, ...]) -> list[str]:
@@ -213,11 +204,9 @@ def component_labels(name: str, shape: tuple[int, ...]) -> list[str]:
     return [f"{name}[{', '.join(map(str, index))}]" for index in np.ndindex(*shape)]
 
 
-def _pieces(vector: ca.MX, group: Sequence[Variable]) -> list[ca.MX]:
-    edges = np.cumsum([0] + [v.size for v in group])
-    return [
-        unflat(vector[int(a) : int(b)], v.shape) for v, a, b in zip(group, edges[:-1], edges[1:], strict=True)
-    ]
+def _pieces(vector: Any, group: Sequence[Variable]) -> list[Any]:
+    edges = np.cumsum([0] + [v.size for v in group]).tolist()
+    return [unflat(piece, v.shape) for piece, v in zip(ca.vertsplit(vector, edges), group, strict=True)]
 
 
 def _flat_all(expressions: Sequence[Any], group: Sequence[Any]) -> ca.MX:
@@ -226,14 +215,3 @@ def _flat_all(expressions: Sequence[Any], group: Sequence[Any]) -> ca.MX:
         if group
         else ca.MX(0, 1)
     )
-
-
-def _flat_data(values: Sequence[Any], group: Sequence[Any]) -> ca.MX:
-    parts = []
-    for value, owner in zip(values, group, strict=True):
-        if value is None:
-            value = np.full(owner.shape, np.nan)
-        parts.append(
-            flat(value, owner.shape) if isinstance(value, ca.MX) else ca.MX(ca.DM(value.reshape(-1)))
-        )
-    return ca.vertcat(*parts) if parts else ca.MX(0, 1)

@@ -46,7 +46,7 @@ class Hamiltonian(Protocol):
         ...
 
     def hessian(self, t: Any, x: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """H_xx, H_xp, H_pp (nx, nx) of the minimised H at one point; H_pp may be its diagonal (nx,)."""
+        """H_xx, H_xp, H_pp (points, nx, nx) of the minimised H; H_pp may be its diagonal (points, nx)."""
         ...
 
 
@@ -145,37 +145,35 @@ class DerivedHamiltonian:
         return (H_x[0], H_p[0]) if one else (H_x, H_p)
 
     def hessian(self, t: Any, x: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the second derivatives of the minimised Hamiltonian at one point.
+        """Return the second derivatives of the minimised Hamiltonian.
 
         Controls inside their bounds follow x and p by the implicit function theorem; those at a bound stay.
         On the edge between both, where the derivatives jump, it is the side on which they stay.
 
         Parameters
         ----------
-        t : float
-        x, p : ndarray (nx,)
+        t : float or ndarray (points,)
+        x, p : ndarray (points, nx) or (nx,)
 
         Returns
         -------
-        H_xx, H_xp, H_pp : ndarray (nx, nx)
+        H_xx, H_xp, H_pp : ndarray (points, nx, nx) or (nx, nx)
             H_xp[i, j] = ∂²H/∂x_i ∂p_j.
         """
-        (times, states, costates), _ = self._points(t, x, p)
-        if len(times) != 1:
-            raise ShapeError(f"{self._where}: hessian takes one point; got {len(times)}.")
+        (times, states, costates), one = self._points(t, x, p)
         u = self._minimum(times, states, costates)
         nx, nu = self._functions.nx, self._functions.nu
         everything = evaluate(self._second, times, np.hstack([states, costates, u]), *self._constants)[0]
-        full = everything.reshape(2 * nx + nu, 2 * nx + nu)
-        low, high = self._bounds.u_lower, self._bounds.u_upper
-        diagonal = np.arange(2 * nx, 2 * nx + nu)
-        free = np.flatnonzero((u[0] > low) & (u[0] < high)) + 2 * nx
-        free = free[np.abs(full[free][:, diagonal]).sum(axis=1) > 0] if len(free) else free
-        result = full[: 2 * nx, : 2 * nx].copy()
-        if len(free):
-            coupling = full[free][:, : 2 * nx]
-            result -= coupling.T @ np.linalg.lstsq(full[np.ix_(free, free)], coupling, rcond=None)[0]
-        return result[:nx, :nx], result[:nx, nx:], result[nx:, nx:]
+        full = everything.reshape(len(times), 2 * nx + nu, 2 * nx + nu)
+        inside = (u > self._bounds.u_lower) & (u < self._bounds.u_upper)
+        inside &= np.abs(full[:, 2 * nx :, 2 * nx :]).sum(axis=2) > 0
+        result = full[:, : 2 * nx, : 2 * nx].copy()
+        for k in np.flatnonzero(inside.any(axis=1)):
+            free = np.flatnonzero(inside[k]) + 2 * nx
+            coupling = full[k, free, : 2 * nx]
+            result[k] -= coupling.T @ np.linalg.lstsq(full[k][np.ix_(free, free)], coupling, rcond=None)[0]
+        blocks = result[:, :nx, :nx], result[:, :nx, nx:], result[:, nx:, nx:]
+        return (blocks[0][0], blocks[1][0], blocks[2][0]) if one else blocks
 
     # ------------------------------------------------------------------ derived once, when needed
 

@@ -69,7 +69,7 @@ def _sensitivity(
     """dJ/dp: through the functions, and through every bound that contains a parameter."""
     f = t.functions
     function = f.bound_function
-    jacobian = [np.atleast_2d(j.full()) for j in function.jacobian().call([p, *function.call([p])])]
+    jacobian = np.nan_to_num(function.jacobian()(p, function(p)).full())
     lam = -by_w
     x_lam, u_lam = lam[t.x_index], lam[np.unique(t.u_index, axis=0)]
     first, last = x_lam[0].copy(), x_lam[-1].copy()
@@ -87,8 +87,4 @@ def _sensitivity(
             values = ending.lam_g[rows[place].rows].reshape(rows[place].count, -1)
         values = values[:, f.nx :] if place == "path" else values
         shares += [np.minimum(values, 0).sum(axis=0), np.maximum(values, 0).sum(axis=0)]
-    total = by_p.copy()
-    for share, block in zip(shares, jacobian, strict=True):
-        if len(share):
-            total -= share @ np.nan_to_num(block)
-    return total
+    return by_p - np.concatenate(shares) @ jacobian

@@ -8,13 +8,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ocnet.hamiltonian import Hamiltonian
 from ocnet.methods.elimination import Blocks, Defects, Elimination, Riccati, Sparse
 
+PORTION = 500_000  # numbers in the matrices that are formed at once
 SINGLE = 200  # states from which on corrections are computed in single precision: twice as fast
 Terminal = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
@@ -36,8 +37,11 @@ class Ends:
     terminal: Terminal
 
 
-class Slope(NamedTuple):
-    """Linearised flow at one point: ẋ' = F x' + G p', ṗ' = −Q x' + (ρ − Fᵀ) p'; G may be a diagonal."""
+class Slopes(NamedTuple):
+    """Linearised flow at some points: ẋ' = F x' + G p', ṗ' = −Q x' + (ρ − Fᵀ) p'.
+
+    Each is (points, n, n); G may be its diagonal (points, n).
+    """
 
     F: np.ndarray
     G: np.ndarray
@@ -77,10 +81,10 @@ class Canonical(ABC):
             return Riccati(self._blocks(x, p), curvature.astype(self.dtype), self.free)
         return Sparse(self._blocks(x, p), curvature, self.free, self.loose)
 
-    def slope(self, t: float, x: np.ndarray, p: np.ndarray) -> Slope:
-        """Linearise the flow at one point."""
+    def slopes(self, t: np.ndarray, x: np.ndarray, p: np.ndarray) -> Slopes:
+        """Linearise the flow at some points."""
         H_xx, H_xp, H_pp = self.hamiltonian.hessian(t, x, p)
-        return Slope(*(np.asarray(a, dtype=self.dtype) for a in (H_xp.T, H_pp, H_xx)))
+        return Slopes(*(np.asarray(a, dtype=self.dtype) for a in (_transposed(H_xp), H_pp, H_xx)))
 
     @abstractmethod
     def _inner(self, x: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
@@ -127,18 +131,24 @@ class HermiteSimpson(Canonical):
 
     def _blocks(self, x: np.ndarray, p: np.ndarray) -> Iterator[Blocks]:
         x_m, p_m, _, _ = self.middle(x, p)
-        t, middles, h, rate = self.times, self.middles, self.lengths[:, 0], self.rate
-        right = self.slope(t[-1], x[-1], p[-1])
-        for k in range(len(h) - 1, -1, -1):
-            left = self.slope(t[k], x[k], p[k])
-            centre = self.slope(middles[k], x_m[k], p_m[k])
-            exact = len(x[0]) < SINGLE
-            square = _product(centre, left if exact else centre, rate)
-            a = _combined(h[k], left, centre, square, rate)
-            square = _product(centre, right, rate) if exact else square
-            b = _combined(-h[k], right, centre, square, rate)
-            yield Blocks(*a, *b, weight=-h[k] * centre.G)
-            right = left
+        t, middles, K, n = self.times, self.middles, len(x_m), x.shape[1]
+        portion = max(1, PORTION // n**2)
+        last = self.slopes(t[-1:], x[-1:], p[-1:])
+        for stop in range(K, 0, -portion):
+            part = slice(max(0, stop - portion), stop)
+            left = self.slopes(t[part], x[part], p[part])
+            right = Slopes(*(np.concatenate([a[1:], b]) for a, b in zip(left, last, strict=True)))
+            last = Slopes(*(a[:1] for a in left))
+            centre = self.slopes(middles[part], x_m[part], p_m[part])
+            h = self.lengths[part].astype(self.dtype)
+            exact = n < SINGLE  # otherwise the products of neighbouring slopes are taken for each other
+            square = _product(centre, left if exact else centre, self.rate)
+            a = _combined(h, left, centre, square, self.rate)
+            square = _product(centre, right, self.rate) if exact else square
+            b = _combined(-h, right, centre, square, self.rate)
+            weight = -h.reshape(-1, *[1] * (centre.G.ndim - 1)) * centre.G
+            for k in range(len(h) - 1, -1, -1):
+                yield Blocks(*(block[k] for block in (*a, *b)), weight=weight[k])
 
 
 class Recursion(Canonical):
@@ -149,54 +159,62 @@ class Recursion(Canonical):
         return x[1:] - H_p, H_x - p[:-1]
 
     def _blocks(self, x: np.ndarray, p: np.ndarray) -> Iterator[Blocks]:
-        weight = self.dtype.type(np.exp(-self.rate))
-        one = np.eye(x.shape[1], dtype=self.dtype)
+        weight, one = self.dtype.type(np.exp(-self.rate)), np.eye(x.shape[1], dtype=self.dtype)
         zero = np.zeros_like(one)
         for k in range(len(x) - 2, -1, -1):
-            s = self.slope(self.times[k], x[k], weight * p[k + 1])
-            G = np.diag(s.G) if s.G.ndim == 1 else s.G
-            yield Blocks(s.F, zero, -s.Q, one, one, -weight * G, zero, weight * s.F.T, -weight * s.G)
+            s = self.slopes(self.times[k : k + 1], x[k : k + 1], weight * p[k + 1 : k + 2])
+            F, G, Q = s.F[0], s.G[0], s.Q[0]
+            b_xp = -weight * (np.diag(G) if G.ndim == 1 else G)
+            yield Blocks(F, zero, -Q, one, one, b_xp, zero, weight * F.T, -weight * G)
 
 
-def _product(a: Slope, b: Slope, rate: float) -> tuple[np.ndarray, ...]:
-    """Blocks (xx, xp, px, pp) of the product of two linearised flows."""
+def _product(a: Slopes, b: Slopes, rate: float) -> tuple[np.ndarray, ...]:
+    """Blocks (xx, xp, px, pp) of the products of two linearised flows."""
     FF, QF = a.F @ b.F, a.Q @ b.F
-    FQ, FF_t = (QF.T, FF.T) if a is b else (a.F.T @ b.Q, (b.F @ a.F).T)
-    pp = FF_t - _columns(a.Q, b.G) - rate * (a.F + b.F).T
-    pp[np.diag_indices_from(pp)] += rate**2
-    xp = _columns(a.F, b.G) - _rows(a.G, b.F.T)
-    _add(xp, rate, a.G)
+    FQ = _transposed(QF) if a is b else _transposed(a.F) @ b.Q
+    back = FF if a is b else b.F @ a.F
+    pp = _transposed(back) - _columns(a.Q, b.G) - rate * _transposed(a.F + b.F)
+    _add(pp, rate**2)
+    xp = _columns(a.F, b.G) - _rows(a.G, _transposed(b.F))
+    _add(xp, rate * a.G)
     return FF - _rows(a.G, b.Q), xp, FQ - QF - rate * b.Q, pp
 
 
-def _combined(h: float, end: Slope, centre: Slope, square: tuple[np.ndarray, ...], rate: float) -> Any:
-    """Blocks of I + h/6 J_end + h/3 J_centre + h²/12 square."""
-    sixth = np.array(h / 6, dtype=end.F.dtype)
-    F = sixth * (end.F + 2 * centre.F)
-    xx, xp, px, pp = (np.array(h**2 / 12, dtype=end.F.dtype) * block for block in square)
+def _combined(
+    h: np.ndarray, end: Slopes, centre: Slopes, square: tuple[np.ndarray, ...], rate: float
+) -> tuple[np.ndarray, ...]:
+    """Blocks of I + h/6 J_end + h/3 J_centre + h²/12 square, for lengths h (points, 1)."""
+    length = h[:, :, None]
+    F = length / 6 * (end.F + 2 * centre.F)
+    xx, xp, px, pp = (length**2 / 12 * block for block in square)
     xx += F
-    _add(xp, sixth, end.G + 2 * centre.G)
-    px -= sixth * (end.Q + 2 * centre.Q)
-    pp -= F.T
-    diagonal = np.diag_indices_from(xx)
-    xx[diagonal] += 1
-    pp[diagonal] += 1 + h * rate / 2
+    _add(xp, (h if end.G.ndim == 2 else length) / 6 * (end.G + 2 * centre.G))
+    px -= length / 6 * (end.Q + 2 * centre.Q)
+    pp -= _transposed(F)
+    _add(xx, np.ones_like(h))
+    _add(pp, 1 + h * rate / 2)
     return xx, xp, px, pp
 
 
+def _transposed(a: np.ndarray) -> np.ndarray:
+    """Transpose each matrix (points, n, n)."""
+    return a.transpose(0, 2, 1)
+
+
 def _rows(G: np.ndarray, X: np.ndarray) -> np.ndarray:
-    """G X for a matrix or a diagonal G."""
-    return G[:, None] * X if G.ndim == 1 else G @ X
+    """G X for matrices or diagonals G."""
+    return G[:, :, None] * X if G.ndim == 2 else G @ X
 
 
 def _columns(X: np.ndarray, G: np.ndarray) -> np.ndarray:
-    """X G for a matrix or a diagonal G."""
-    return X * G if G.ndim == 1 else X @ G
+    """X G for matrices or diagonals G."""
+    return X * G[:, None, :] if G.ndim == 2 else X @ G
 
 
-def _add(to: np.ndarray, factor: float | np.ndarray, G: np.ndarray) -> None:
-    """Add factor·G, a matrix or a diagonal, to a matrix."""
-    if G.ndim == 1:
-        to[np.diag_indices_from(to)] += factor * G
+def _add(to: np.ndarray, G: np.ndarray | float) -> None:
+    """Add matrices, diagonals (points, n) or (points, 1), or a number times 1 to matrices (points, n, n)."""
+    if np.ndim(G) == 3:
+        to += G
     else:
-        to += factor * G
+        each = np.arange(to.shape[-1])
+        to[:, each, each] += G

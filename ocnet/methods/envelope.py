@@ -43,10 +43,10 @@ def sensitivity(
     """
     f = functions
     bounds = f.bound_function
-    slopes = [
-        np.atleast_2d(j.full()) for j in bounds.jacobian().call([parameters, *bounds.call([parameters])])
-    ]
-    u_lower, u_upper, initial, final = (np.nan_to_num(slopes[i]) for i in (2, 3, 6, 7))
+    slopes = bounds.jacobian()(parameters, bounds(parameters)).sparse().tocsr()
+    slopes.data = np.nan_to_num(slopes.data)
+    edges = np.cumsum([0, f.nx, f.nx, f.nu, f.nu, f.nq, f.nq, f.nx, f.nx])
+    u_lower, u_upper, initial, final = (slopes[edges[i] : edges[i + 1]] for i in (2, 3, 6, 7))
     horizon = f.problem.horizon
     rho = rate(horizon)
     start = x.time[0]
@@ -55,8 +55,8 @@ def sensitivity(
     symbols = f.arguments()
     terminal = ca.Function("phi_p", symbols, [ca.densify(ca.gradient(f.terminal(*symbols), symbols[5]))])
     total = end * terminal(*last).full().ravel()
-    total += p.values[0] @ initial - end * p.values[-1] @ final
-    held = u_lower.any() or u_upper.any()
+    total += initial.T @ p.values[0] - end * (final.T @ p.values[-1])
+    held = bool(u_lower.nnz + u_upper.nnz)
     if not held and not _depends(f):
         return total
     slope, low, high = _slope(f), *(f.bounds(parameters).u_lower, f.bounds(parameters).u_upper)
@@ -71,8 +71,8 @@ def sensitivity(
         by_p, by_u = evaluate(slope, t, x(t), controls, costates, parameters)
         total += weight @ by_p
         if held:
-            total += (weight @ (by_u * (controls <= low))) @ u_lower
-            total += (weight @ (by_u * (controls >= high) * (high > low))) @ u_upper
+            total += u_lower.T @ (weight @ (by_u * (controls <= low)))
+            total += u_upper.T @ (weight @ (by_u * (controls >= high) * (high > low)))
     return total
 
 

@@ -84,12 +84,13 @@ class Ending:
 
 
 class Monitor(ca.Callback):
-    """Keeps the last iterate, reports progress and passes on a wish to stop."""
+    """Reports progress and passes on a wish to stop."""
 
-    def __init__(self, nw: int, ng: int, report: Callable[[int, float, float], None] | None) -> None:
+    def __init__(self, ng: int) -> None:
         ca.Callback.__init__(self)
-        self.sizes, self.report = (nw, 1, ng, nw, ng), report
-        self.stop, self.iteration, self.last = False, 0, None
+        self.sizes = {"f": 1, "g": ng}
+        self.report: Callable[[int, float, float], None] | None = None
+        self.stop, self.iteration = False, 0
         self.low = self.high = np.zeros(ng)
         self.construct("monitor", {})
 
@@ -102,12 +103,12 @@ class Monitor(ca.Callback):
         return 1
 
     def get_sparsity_in(self, i: int) -> ca.Sparsity:
-        """Return the pattern of an input: a dense column."""
-        return ca.Sparsity.dense(self.sizes[i], 1) if i < 5 else ca.Sparsity(0, 0)
+        """Return the pattern of an input: a dense column, or nothing for what is not looked at."""
+        name = ca.nlpsol_out(i)
+        return ca.Sparsity.dense(self.sizes[name], 1) if name in self.sizes else ca.Sparsity(0, 0)
 
     def eval(self, arg: Sequence[ca.DM]) -> list[int]:
         """Take note of an iteration; the solver calls it after each, and goes on if it returns 0."""
-        self.last = (arg[0], arg[4])
         if self.report is not None:
             g = np.array(arg[2]).ravel()
             violation = float(np.max(np.maximum(self.low - g, g - self.high), initial=0.0))
@@ -167,7 +168,7 @@ class NonlinearSolver:
     def _solver(self, tolerance: float, barrier: float | None) -> tuple[ca.Function, Monitor]:
         key = (tolerance, barrier)
         if key not in self._built:
-            monitor = Monitor(len(self.scale), len(self.row_scale), None)
+            monitor = Monitor(len(self.row_scale))
             settings: dict[str, Any] = {
                 "print_time": False,
                 "calc_lam_p": False,
@@ -222,11 +223,11 @@ class NonlinearSolver:
         }
         if multipliers is not None:
             arguments |= {"lam_x0": multipliers[0] * self.scale, "lam_g0": multipliers[1] / self.row_scale}
-        monitor.stop, monitor.iteration, monitor.last, monitor.report = False, 0, None, report
+        monitor.stop, monitor.iteration, monitor.report = False, 0, report
         monitor.low, monitor.high = arguments["lbg"], arguments["ubg"]
         start = time.process_time()
         with interruptible(monitor):
-            answer = run(**arguments)
+            answer = run(**{name: value.tolist() for name, value in arguments.items()})  # read twice as fast
         stats = run.stats()
         iterations = stats.get("iterations") or {}
         reason = str(stats["return_status"])

@@ -118,7 +118,7 @@ class Mesh:
 
     def _matrix(
         self, rows: Callable[[Scheme], np.ndarray], first_row: np.ndarray, count: int
-    ) -> sp.csr_matrix:
+    ) -> sp.coo_matrix:
         i, j, v = [], [], []
         for s, k in self.groups():
             block = rows(s)
@@ -127,25 +127,25 @@ class Mesh:
             j.append((self.first_node[k, None] + c).ravel())
             v.append(np.tile(block[r, c], len(k)))
         entries = (np.concatenate(v), (np.concatenate(i), np.concatenate(j)))
-        return sp.csr_matrix(entries, shape=(count, self.nodes))
+        return sp.coo_matrix(entries, shape=(count, self.nodes))
 
     @cached_property
-    def evaluation(self) -> sp.csr_matrix:
+    def evaluation(self) -> sp.coo_matrix:
         """(points, nodes): states at the points."""
         return self._matrix(
             lambda s: np.where(np.abs(s.evaluate) > 1e-14, s.evaluate, 0), self.first_point, self.points
         )
 
     @cached_property
-    def differentiation(self) -> sp.csr_matrix:
+    def differentiation(self) -> sp.coo_matrix:
         """(points, nodes): derivatives at the points with respect to the unit interval."""
         return self._matrix(lambda s: s.differentiate, self.first_point, self.points)
 
     @cached_property
-    def ends(self) -> sp.csr_matrix:
+    def ends(self) -> sp.coo_matrix:
         """(K or 0, nodes): the relations that define end nodes without a collocation point."""
         if self.name != "gauss":
-            return sp.csr_matrix((0, self.nodes))
+            return sp.coo_matrix((0, self.nodes))
 
         def row(s: Scheme) -> np.ndarray:
             return np.zeros((0, len(s.nodes))) if s.end is None else s.end[None, :]

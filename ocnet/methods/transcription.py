@@ -152,11 +152,11 @@ class Transcription:
         self.weights = mesh.point_weights * self.discount
         self.path_group = self._path_group()
         self.groups = [self.path_group] + [self._end_group(n, k) for n, k in kernels.ends.items()]
-        ends = _lift(mesh.ends, self.node_at, f.nx, self.nw)
         row_scale = [np.tile(np.append(1 / scales[0], np.ones(kernels.path.nc - f.nx)), mesh.points)]
         row_scale += [np.ones(g.kernel.nc * g.count) for g in self.groups[1:]]
         row_scale.append(np.tile(1 / scales[0], height(mesh.ends)))
-        self.program = Program(self.groups, ends, self._variable_scale(), np.concatenate(row_scale), f.np)
+        scale = self._variable_scale()
+        self.program = Program(self.groups, self._linear(), scale, np.concatenate(row_scale), f.np)
 
     # ------------------------------------------------------------------ numbering
 
@@ -228,9 +228,15 @@ class Transcription:
             ((count[:, None] * nz + nz - tail + np.arange(tail)).ravel(), shared, np.ones(len(shared)))
         )
         place = _csr(parts, (nz * mesh.points, self.nw))
-        defects = _entries(mesh.differentiation, kernel.nc, 0, np.arange(nx), self.node_at)
-        linear = _csr([defects], (kernel.nc * mesh.points, self.nw))
-        return Group(kernel, place, np.vstack([mesh.point_times, mesh.point_lengths]), self.weights, linear)
+        return Group(kernel, place, np.vstack([mesh.point_times, mesh.point_lengths]), self.weights)
+
+    def _linear(self) -> sp.csr_matrix:
+        """Linear parts of the constraints: δ in the defects, and the ends of intervals, which come last."""
+        mesh, components = self.mesh, np.arange(self.functions.nx)
+        first = sum(g.kernel.nc * g.count for g in self.groups)
+        defects = _entries(mesh.differentiation, self.kernels.path.nc, 0, components, self.node_at)
+        ends = _entries(mesh.ends, len(components), first, components, self.node_at)
+        return _csr([defects, ends], (first + len(components) * height(mesh.ends), self.nw))
 
     def _end_group(self, name: str, kernel: Kernel) -> Group:
         mesh = self.mesh
@@ -336,17 +342,12 @@ class Transcription:
 
 
 def _entries(
-    matrix: sp.csr_matrix, stride: int, lead: int, components: np.ndarray, at: np.ndarray
+    matrix: sp.coo_matrix, stride: int, lead: int, components: np.ndarray, at: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Repeat a (points, nodes) matrix for some components of the states, as (rows, columns, values)."""
-    m = matrix.tocoo()
-    rows = m.row[:, None].astype(np.int64) * stride + lead + np.arange(len(components))
-    columns = at[m.col][:, None] + components
-    return rows.ravel(), columns.ravel(), np.repeat(m.data, len(components))
-
-
-def _lift(matrix: sp.csr_matrix, at: np.ndarray, n: int, width: int) -> sp.csr_matrix:
-    return _csr([_entries(matrix, n, 0, np.arange(n), at)], (height(matrix) * n, width))
+    rows = matrix.row[:, None].astype(np.int64) * stride + lead + np.arange(len(components))
+    columns = at[matrix.col][:, None] + components
+    return rows.ravel(), columns.ravel(), np.repeat(matrix.data, len(components))
 
 
 def _csr(parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]], shape: tuple[int, int]) -> sp.csr_matrix:

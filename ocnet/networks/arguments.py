@@ -57,14 +57,6 @@ def checked_points(where: str, nx: int, t: Any, x: Any, p: Any) -> Points:
     return Points(np.broadcast_to(times.reshape(-1), (len(x),)), x, p, one)
 
 
-def one_point(where: str, nx: int, t: Any, x: Any, p: Any) -> Points:
-    """Check the arguments of a Hamiltonian that takes one point only; it is (1, nx) in the result."""
-    points = checked_points(where, nx, t, x, p)
-    if len(points.x) != 1:
-        raise ShapeError(f"{where}: hessian takes one point; got {len(points.x)}.")
-    return points
-
-
 def checked_controls(where: str, u: Any, points: Points, shape: tuple[int, int]) -> np.ndarray:
     """Return flat controls (points, nu), or (nu,) at one point, as (points, *shape)."""
     controls, nu = np.asarray(u, dtype=float), shape[0] * shape[1]

@@ -121,32 +121,33 @@ def synapses(nu: np.ndarray, g: np.ndarray, bounds: np.ndarray) -> np.ndarray:
 def linearised(
     A: np.ndarray, bounds: np.ndarray, nu: np.ndarray, q: np.ndarray, g: np.ndarray, slope: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the parts of the second derivatives that have N² terms, at one point.
+    """Return the parts of the second derivatives that have N² terms.
 
     Parameters
     ----------
     A, bounds : ndarray (N, N)
-    nu, q : ndarray (N,)
+    nu, q : ndarray (points, N)
         With the sign of c.
-    g, slope : ndarray (N,)
+    g, slope : ndarray (points, N)
         g(u) and g'(u).
 
     Returns
     -------
-    L : ndarray (N, N)
+    L : ndarray (points, N, N)
         ∂X/∂u at fixed q: (A + ξ∘(1 + I)) diag(g') − 1, with I_ij = 1 where a synapse is inside its bounds.
-    curvature : ndarray (N,)
+    curvature : ndarray (points, N)
         Σ_i I_ij q_i ν_i.
     """
-    n = len(g)
-    L, curvature = np.empty((n, n)), np.zeros(n)
-    for i in range(n):
-        root, weight = nu[i], q[i] * nu[i] if abs(nu[i]) < LARGEST else 0.0
-        for j in range(n):
-            wanted = root * g[j]
-            inside = abs(wanted) < bounds[i, j]
-            xi = -max(-bounds[i, j], min(wanted, bounds[i, j]))
-            L[i, j] = (A[i, j] + (2.0 * xi if inside else xi)) * slope[j]
-            curvature[j] += weight if inside else 0.0
-        L[i, i] -= 1.0
+    points, n = g.shape
+    L, curvature = np.empty((points, n, n)), np.zeros((points, n))
+    for k in range(points):
+        for i in range(n):
+            root, weight = nu[k, i], q[k, i] * nu[k, i] if abs(nu[k, i]) < LARGEST else 0.0
+            for j in range(n):
+                wanted = root * g[k, j]
+                inside = abs(wanted) < bounds[i, j]
+                xi = -max(-bounds[i, j], min(wanted, bounds[i, j]))
+                L[k, i, j] = (A[i, j] + (2.0 * xi if inside else xi)) * slope[k, j]
+                curvature[k, j] += weight if inside else 0.0
+            L[k, i, i] -= 1.0
     return L, curvature

@@ -19,12 +19,12 @@ from ocnet.networks.arguments import (
     checked_matrix,
     checked_number,
     checked_points,
-    one_point,
 )
 from ocnet.networks.slopes import higher_derivative
 from ocnet.networks.synapse_rows import SILENT, linearised, multipliers, pull, squares, synapses
 
 WHERE = "SynapticHamiltonian"
+SMALL = 100  # neurons below which many small products beat half a large one
 
 
 class _Rows(NamedTuple):
@@ -190,20 +190,20 @@ class SynapticHamiltonian:
         return (H_x[0], H_p[0]) if points.one else (H_x, H_p)
 
     def hessian(self, t: Any, x: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the second derivatives of the minimised Hamiltonian at one point.
+        """Return the second derivatives of the minimised Hamiltonian.
 
         Where a synapse is just at its bound they jump, and it is the side on which it stays.
 
         Parameters
         ----------
-        t : float
-        x, p : ndarray (N,)
+        t : float or ndarray (points,)
+        x, p : ndarray (points, N) or (N,)
 
         Returns
         -------
-        H_uu, H_up : ndarray (N, N)
+        H_uu, H_up : ndarray (points, N, N) or (N, N)
             H_up[i, j] = ∂²H/∂u_i ∂p_j.
-        H_pp : ndarray (N,)
+        H_pp : ndarray (points, N) or (N,)
             The diagonal; the rest is zero.
 
         Notes
@@ -213,20 +213,22 @@ class SynapticHamiltonian:
             H_up = (D⁻¹L)ᵀ,   H_pp = −½ diag(Σ_j I_ij g_j² / (βD_i)),
             H_uu = 2α LᵀD⁻¹L + 2 diag( g''∘((A + ξ)ᵀq) − g'² Σ_i I_ij q_i²/β ).
         """
-        points = one_point(WHERE, self.n, t, x, p)
+        points = self._points(t, x, p)
         rows = self._rows(points)
-        slope, alpha, free = self._g.derivative(points.x)[0], rows.alpha[0], rows.free[0]
-        L, curvature = linearised(self._A, self._b, rows.nu[0], rows.q[0], rows.g[0], slope)
+        slope, alpha, free = self._g.derivative(points.x), rows.alpha[:, None], rows.free
+        L, curvature = linearised(self._A, self._b, rows.nu, rows.q, rows.g, slope)
         resistance = self._beta + alpha * free  # βD; 0 only where β = 0 and no synapse is inside its bounds
-        shrink = np.divide(self._beta, resistance, out=np.ones(self.n), where=resistance > 0)
-        H_pp = -0.5 * np.divide(free, resistance, out=np.zeros(self.n), where=resistance > 0)
-        H_xx = _gram(np.sqrt(2 * alpha * shrink)[:, None] * L)
-        pulled = self._second_derivative(points.x[0]) * self._pulled(rows)[0]
-        H_xx[np.diag_indices(self.n)] += 2 * (pulled - slope**2 * curvature)
-        H_px = shrink[:, None] * L
+        shrink = np.divide(self._beta, resistance, out=np.ones_like(free), where=resistance > 0)
+        H_pp = -0.5 * np.divide(free, resistance, out=np.zeros_like(free), where=resistance > 0)
+        H_xx = _grams(np.sqrt(2 * alpha * shrink)[:, :, None] * L)
+        pulled = self._second_derivative(points.x) * self._pulled(rows)
+        each = np.arange(self.n)
+        H_xx[:, each, each] += 2 * (pulled - slope**2 * curvature)
+        H_px = shrink[:, :, None] * L
         if self._discrete:
-            H_px[np.diag_indices(self.n)] += 1.0
-        return H_xx, H_px.T, H_pp
+            H_px[:, each, each] += 1.0
+        H_xp = H_px.transpose(0, 2, 1)
+        return (H_xx[0], H_xp[0], H_pp[0]) if points.one else (H_xx, H_xp, H_pp)
 
     @cached_property
     def _second_derivative(self) -> Callable[[np.ndarray], np.ndarray]:
@@ -261,6 +263,13 @@ class SynapticHamiltonian:
             kind = "positive (effort is 0)" if self._beta == 0 else "nonnegative"
             raise ProblemError(f"{WHERE}: motion(t) is {alpha!s:.60}; expected {kind} finite numbers.")
         return np.array(np.broadcast_to(alpha, t.shape))
+
+
+def _grams(rows: np.ndarray) -> np.ndarray:
+    """Return rowsᵀ rows of each matrix (points, N, N)."""
+    if rows.shape[1] < SMALL:
+        return rows.transpose(0, 2, 1) @ rows
+    return np.array([_gram(each) for each in rows])
 
 
 def _gram(rows: np.ndarray) -> np.ndarray:

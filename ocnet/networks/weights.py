@@ -18,7 +18,6 @@ from ocnet.networks.arguments import (
     checked_matrix,
     checked_number,
     checked_points,
-    one_point,
 )
 from ocnet.networks.slopes import higher_derivative
 
@@ -145,21 +144,26 @@ class WeightProgramHamiltonian:
         return (H_x[0], H_p[0]) if points.one else (H_x, H_p)
 
     def hessian(self, t: Any, x: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the second derivatives of the minimised Hamiltonian at one point.
+        """Return the second derivatives of the minimised Hamiltonian.
 
         Parameters
         ----------
-        t : float
-        x, p : ndarray (n·L,)
+        t : float or ndarray (points,)
+        x, p : ndarray (points, n·L) or (n·L,)
 
         Returns
         -------
-        H_ZZ, H_ZΛ, H_ΛΛ : ndarray (n·L, n·L)
+        H_ZZ, H_ZΛ, H_ΛΛ : ndarray (points, n·L, n·L) or (n·L, n·L)
             The second one is ∂²H/∂Z_ir ∂Λ_js, the third −β (1 ⊗ K).
         """
+        points = checked_points(WHERE, self._theta.size, t, x, p)
+        each = [self._one_hessian(*pair) for pair in zip(points.x, points.p, strict=True)]
+        H_xx, H_xp, H_pp = (np.array(blocks) for blocks in zip(*each, strict=True))
+        return (H_xx[0], H_xp[0], H_pp[0]) if points.one else (H_xx, H_xp, H_pp)
+
+    def _one_hessian(self, x: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         shape, beta = self._theta.shape, self._beta
-        points = one_point(WHERE, self._theta.size, t, x, p)
-        z, costate = points.x.reshape(shape), points.p.reshape(shape)
+        z, costate = x.reshape(shape), p.reshape(shape)
         g, slope, second = self._g(z), self._g.derivative(z), self._second(z)
         T, K, n, pair = self._theta * self._slope(z), g.T @ g, shape[0], np.arange(shape[1])
         gap = T.T @ T - costate.T @ costate

@@ -392,7 +392,7 @@ def test_an_interrupt_keeps_the_last_iterate(monkeypatch):
             timer = threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGINT))
             timer.start()
             timer.join()
-            sent.append(self.last)
+            sent.append(self.iteration)
         return plain(self, arg)
 
     monkeypatch.setattr(Monitor, "eval", evaluate)
