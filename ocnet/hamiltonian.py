@@ -13,6 +13,7 @@ import numpy as np
 from ocnet.control_minimum import BoxMinimum
 from ocnet.errors import ProblemError, ShapeError, UnsupportedError
 from ocnet.horizon import Steps, rate
+from ocnet.one_sided import upwind
 from ocnet.pointwise import evaluate
 
 if TYPE_CHECKING:
@@ -174,6 +175,41 @@ class DerivedHamiltonian:
             result[k] -= coupling.T @ np.linalg.lstsq(full[k][np.ix_(free, free)], coupling, rcond=None)[0]
         blocks = result[:, :nx, :nx], result[:, :nx, nx:], result[:, nx:, nx:]
         return (blocks[0][0], blocks[1][0], blocks[2][0]) if one else blocks
+
+    def upwind(
+        self, t: Any, x: np.ndarray, p_minus: np.ndarray, p_plus: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the best drift and its stage cost when motions up cost p⁺ and motions down p⁻.
+
+        Parameters
+        ----------
+        t : float or ndarray (points,)
+        x, p_minus, p_plus : ndarray (points, nx) or (nx,)
+            p⁻ = −∞ and p⁺ = ∞ forbid a motion.
+
+        Returns
+        -------
+        drift : ndarray (points, nx) or (nx,)
+        stage : ndarray (points,)
+
+        Raises
+        ------
+        ShapeError
+            For arrays of other shapes.
+        UnsupportedError
+            In discrete time, and as for :meth:`control`.
+        """
+        if isinstance(self.problem.horizon, Steps):
+            raise UnsupportedError(f"{self._where}: one-sided differences have no meaning in discrete time.")
+        (times, states, down), one = self._points(t, x, p_minus)
+        up = self._points(t, x, p_plus)[0][2]
+        drift, stage = upwind(self._value_and_flow, times, states, down, up)
+        return (drift[0], stage[0]) if one else (drift, stage)
+
+    def _value_and_flow(self, t: np.ndarray, x: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        u = self._minimum(t, x, p)
+        H = evaluate(self._first, t, x, u, p, *self._constants)[0][:, 0]
+        return H, evaluate(self._flow, t, x, u, p, *self._constants)[1]
 
     # ------------------------------------------------------------------ derived once, when needed
 

@@ -14,6 +14,7 @@ from ocnet.pieces import Pieces
 from ocnet.pointwise import evaluate
 
 MARGIN = 1e-4  # relative distance to a bound below which it counts as active
+MOST_CURVED = 5000  # controls whose second derivatives are looked at
 PORTION = 2_000_000  # numbers in one array of a portion of points
 BUDGET = 1e9  # of points × sum of cubed block sizes, for eigenvalues
 GAUSS = [(w / 2, (1 + s) / 2) for s, w in zip(*np.polynomial.legendre.leggauss(5), strict=True)]
@@ -47,13 +48,20 @@ class Principle:
         return ca.Function("H_uu", self._symbols, [ca.hessian(self._H, self._symbols[2])[0]])
 
     @cached_property
+    def too_many(self) -> bool:
+        """Whether there are too many controls to look at H_uu."""
+        return self.subject.functions.nu > MOST_CURVED
+
+    @cached_property
     def curved(self) -> bool:
         """Whether H_uu depends on u."""
-        return bool(ca.depends_on(self.second(*self._symbols), self._symbols[2]))
+        return not self.too_many and bool(ca.depends_on(self.second(*self._symbols), self._symbols[2]))
 
     @cached_property
     def blocks(self) -> list[np.ndarray]:
         """Groups of controls that H_uu couples with each other; singles without curvature are left out."""
+        if self.too_many:
+            return []
         row, column = self._pattern
         nu = self.subject.functions.nu
         graph = csr_matrix((np.ones(len(row)), (row, column)), shape=(nu, nu))
@@ -178,6 +186,12 @@ class Principle:
 
     def legendre_clebsch(self) -> tuple[float, float]:
         """Return the least eigenvalue of H_uu on controls inside their bounds, and on all controls."""
+        if self.too_many:
+            self.subject.notes.append(
+                f"There are more than {MOST_CURVED} controls: the curvature of H was not looked at, neither "
+                "for the gap (a coarse bound) nor for the Legendre-Clebsch condition."
+            )
+            return float("nan"), 0.0
         t, x, u, p = self.points()
         free = self.inside(u)
         if not free.any():

@@ -57,6 +57,20 @@ def checked_points(where: str, nx: int, t: Any, x: Any, p: Any) -> Points:
     return Points(np.broadcast_to(times.reshape(-1), (len(x),)), x, p, one)
 
 
+def checked_prices(where: str, p_minus: Any, p_plus: Any, points: Points) -> tuple[np.ndarray, np.ndarray]:
+    """Return one-sided derivatives as (points, nx) arrays; ShapeError or DataError for what they are not."""
+    result: list[np.ndarray] = []
+    expected = points.x.shape[1:] if points.one else points.x.shape
+    for name, given in (("p_minus", p_minus), ("p_plus", p_plus)):
+        values = np.asarray(given, dtype=float)
+        if values.shape != expected:
+            raise ShapeError(f"{where}: got {name} of shape {values.shape}; expected {expected}.")
+        if np.isnan(values).any():
+            raise DataError(f"{where}: {name} contains NaN; expected numbers, or an infinity as a wall.")
+        result.append(np.ascontiguousarray(values.reshape(points.x.shape)))
+    return result[0], result[1]
+
+
 def checked_controls(where: str, u: Any, points: Points, shape: tuple[int, int]) -> np.ndarray:
     """Return flat controls (points, nu), or (nu,) at one point, as (points, *shape)."""
     controls, nu = np.asarray(u, dtype=float), shape[0] * shape[1]

@@ -80,6 +80,79 @@ def multipliers(
 
 
 @_compiled
+def _answer(c: float, a: float, h: np.ndarray, alpha: float, beta: float, bounds: np.ndarray) -> Any:
+    """Return X = a ∓ s(ν) and its cost αX² + βΣξ² at the root of βν + α s(ν) = |c|; α = 1, β = 0 hold."""
+    size, total = abs(c), 0.0
+    for j in range(h.size):
+        total += h[j] * h[j]
+    root = 0.0 if size == 0.0 else min(size / (beta + alpha * total), LARGEST)
+    while True:
+        saturated, inside = _pieces(root, h, bounds)
+        rest = size - alpha * saturated
+        following = 0.0 if rest <= 0.0 else min(rest / (beta + alpha * inside), LARGEST)
+        if not following > root * (1.0 + 1e-15):
+            break
+        root = following
+    effort = 0.0
+    for j in range(h.size):
+        effort += min(root * h[j], bounds[j]) ** 2 if h[j] > 0.0 else 0.0
+    moved = saturated + root * inside
+    return a - moved if c > 0.0 else a + moved, effort
+
+
+@_compiled
+def one_sided(
+    a: np.ndarray,
+    h: np.ndarray,
+    alpha: np.ndarray,
+    beta: float,
+    bounds: np.ndarray,
+    p_minus: np.ndarray,
+    p_plus: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Minimise α|X|² + β|ξ|² + Σ_i (p⁺_i max(X_i, 0) + p⁻_i min(X_i, 0)), each neuron by itself.
+
+    A neuron moves up with the price p⁺, down with p⁻, whichever costs less, or rests (X_i = 0) where neither
+    pays; infinite prices (p⁺ = ∞, p⁻ = −∞) forbid to move.
+
+    Parameters
+    ----------
+    a, h, p_minus, p_plus : ndarray (points, N)
+        a = A g(u) − u, h as for :func:`multipliers`, and the prices.
+    alpha : ndarray (points,)
+    beta : float
+    bounds : ndarray (N, N)
+
+    Returns
+    -------
+    X : ndarray (points, N)
+        Where a forbidden motion cannot be prevented, as little of it as possible.
+    stage : ndarray (points,)
+        α|X|² + β|ξ|².
+    """
+    X, stage = np.empty_like(a), np.zeros(len(a))
+    for k in range(len(a)):
+        price = alpha[k]
+        for i in range(a.shape[1]):
+            here, up, down = a[k, i], p_plus[k, i], p_minus[k, i]
+            best, motion, effort = np.inf, 0.0, 0.0
+            if up < np.inf:
+                x, xi = _answer(price * here + 0.5 * up, here, h[k], price, beta, bounds[i])
+                if x > 0.0:
+                    best, motion, effort = price * x * x + beta * xi + up * x, x, xi
+            if down > -np.inf and not (best < np.inf and down <= up):
+                x, xi = _answer(price * here + 0.5 * down, here, h[k], price, beta, bounds[i])
+                if x < 0.0 and price * x * x + beta * xi + down * x < best:
+                    best, motion, effort = price * x * x + beta * xi + down * x, x, xi
+            if best == np.inf:
+                motion, effort = _answer(here, here, h[k], 1.0, 0.0, bounds[i])
+                motion = 0.0 if abs(motion) <= 1e-12 * abs(here) else motion
+            X[k, i] = motion
+            stage[k] += price * motion * motion + beta * effort
+    return X, stage
+
+
+@_compiled
 def pull(nu: np.ndarray, q: np.ndarray, h: np.ndarray, bounds: np.ndarray) -> np.ndarray:
     """Return Σ_i |q_i ξ_ij| (points, N), one number for each j."""
     result = np.zeros_like(h)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import get_blas_funcs
 
-from ocnet.errors import DataError, ProblemError, ShapeError
+from ocnet.errors import DataError, ProblemError, ShapeError, UnsupportedError
 from ocnet.networks.activations import ActivationLike
 from ocnet.networks.activations import activation as resolve
 from ocnet.networks.arguments import (
@@ -19,9 +19,10 @@ from ocnet.networks.arguments import (
     checked_matrix,
     checked_number,
     checked_points,
+    checked_prices,
 )
 from ocnet.networks.slopes import higher_derivative
-from ocnet.networks.synapse_rows import SILENT, linearised, multipliers, pull, squares, synapses
+from ocnet.networks.synapse_rows import SILENT, linearised, multipliers, one_sided, pull, squares, synapses
 
 WHERE = "SynapticHamiltonian"
 SMALL = 100  # neurons below which many small products beat half a large one
@@ -229,6 +230,43 @@ class SynapticHamiltonian:
             H_px[:, each, each] += 1.0
         H_xp = H_px.transpose(0, 2, 1)
         return (H_xx[0], H_xp[0], H_pp[0]) if points.one else (H_xx, H_xp, H_pp)
+
+    def upwind(
+        self, t: Any, x: np.ndarray, p_minus: np.ndarray, p_plus: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the motion that is best when each neuron pays p⁺ to move up and p⁻ to move down.
+
+        Exact, neuron by neuron; see :func:`ocnet.networks.synapse_rows.one_sided`.
+
+        Parameters
+        ----------
+        t : float or ndarray (points,)
+        x : ndarray (points, N) or (N,)
+        p_minus, p_plus : ndarray of the same shape
+            One-sided derivatives of the value function; −∞ and ∞ where there is none and a neuron must not
+            move that way.
+
+        Returns
+        -------
+        X : ndarray (points, N) or (N,)
+        stage : ndarray (points,)
+            α|X|² + β|ξ|².
+
+        Raises
+        ------
+        ShapeError, DataError, UnsupportedError
+            For other shapes, NaN, and in discrete time.
+        """
+        if self._discrete:
+            raise UnsupportedError(f"{WHERE}: one-sided differences have no meaning in discrete time.")
+        points = self._points(t, x, x)
+        down, up = checked_prices(WHERE, p_minus, p_plus, points)
+        alpha, g = self._prices(points.t), self._g(points.x)
+        h = np.abs(g)
+        h[h < SILENT] = 0.0
+        a = g @ self._A.T - points.x
+        X, stage = one_sided(a, h, alpha, self._beta, self._b, down, up)
+        return (X[0], stage[0]) if points.one else (X, stage)
 
     @cached_property
     def _second_derivative(self) -> Callable[[np.ndarray], np.ndarray]:

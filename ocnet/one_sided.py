@@ -1,0 +1,124 @@
+"""The minimum of a Hamiltonian over one-sided differences, for any Hamiltonian that gives its gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+
+
+import numpy as np
+
+Gradient = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]  # H and H_p
+
+PASSES = 60  # over the components of θ
+BISECTIONS = 90
+WALL = 1e8  # stands for an infinite price, relative to 1 + the finite one
+
+
+def upwind(
+    function: Gradient, t: np.ndarray, x: np.ndarray, p_minus: np.ndarray, p_plus: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Minimise stage + Σ_i (p⁺_i max(f_i, 0) + p⁻_i min(f_i, 0)) over the controls.
+
+    Where p⁻_i ≤ p⁺_i the bracket is the maximum of θ_i f_i over θ_i in [p⁻_i, p⁺_i], else its minimum over
+    the two ends. With the minimised Hamiltonian H(x, θ), which is concave in θ, the result is therefore the
+    smallest, over the ends that can be chosen, of the largest H over the intervals: Godunov's Hamiltonian.
+    The largest is found component by component: θ_i sits at p⁺_i if H_p,i ≥ 0 there, at p⁻_i if H_p,i ≤ 0
+    there, else where H_p,i = 0 (the state rests in that direction).
+
+    Parameters
+    ----------
+    function : callable
+        (t, x, p) -> H (points,), H_p (points, nx), minimised over the controls.
+    t : ndarray (points,)
+    x, p_minus, p_plus : ndarray (points, nx)
+        p⁻ = −∞ or p⁺ = ∞ forbid a motion.
+
+    Returns
+    -------
+    drift : ndarray (points, nx)
+        Where a forbidden motion cannot be prevented, what is left of it.
+    stage : ndarray (points,)
+
+    Notes
+    -----
+    Exact where the components of H_p do not depend on each other's θ, or H is smooth; the components are
+    repeated until none moves any more.
+    """
+    scale = 1.0 + np.where(np.isfinite(p_plus), abs(p_plus), 0) + np.where(np.isfinite(p_minus), abs(p_minus), 0)
+    low, high = np.fmax(p_minus, -WALL * scale), np.fmin(p_plus, WALL * scale)
+    concave = low > high
+    best = np.full(len(x), np.inf)
+    drift, stage = np.zeros_like(x), np.zeros(len(x))
+    for choice in product((False, True), repeat=x.shape[1]):
+        ends = np.array(choice)
+        rows = np.flatnonzero((concave | ~ends).all(axis=1))
+        if not len(rows):
+            continue
+        mine = concave[rows]
+        lower = np.where(mine, np.where(ends, low[rows], high[rows]), low[rows])
+        upper = np.where(mine, lower, high[rows])
+        theta, H, H_p = _largest(function, t[rows], x[rows], lower, upper)
+        resting = (theta > lower) & (theta < upper)
+        f = np.where(resting, 0.0, H_p)
+        running = H - np.einsum("ij,ij->i", theta, f)
+        paid = np.where(f > 0, f * high[rows], f * low[rows]).sum(axis=1) + running
+        better = paid < best[rows]
+        chosen = rows[better]
+        best[chosen], drift[chosen], stage[chosen] = paid[better], f[better], running[better]
+    return drift, stage
+
+
+def _largest(
+    function: Gradient, t: np.ndarray, x: np.ndarray, lower: np.ndarray, upper: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return θ in [lower, upper] with the largest H, and H and H_p there."""
+    theta = np.clip(0.5 * (np.fmax(lower, -1e3) + np.fmin(upper, 1e3)), lower, upper)
+    single = x.shape[1] == 1
+    for _ in range(PASSES):
+        before = theta.copy()
+        for i in range(x.shape[1]):
+            theta[:, i] = _component(function, t, x, theta, lower, upper, i)
+        if single or np.abs(theta - before).max() <= 1e-12 * (1 + np.abs(theta).max()):
+            break
+    H, H_p = function(t, x, theta)
+    return theta, H, H_p
+
+
+def _component(
+    function: Gradient,
+    t: np.ndarray,
+    x: np.ndarray,
+    theta: np.ndarray,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    i: int,
+) -> np.ndarray:
+    """Return component i of θ: an end, or the root of H_p,i, which falls in θ_i."""
+
+    def slope(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        trial = theta[rows]
+        trial[:, i] = values[rows]
+        return function(t[rows], x[rows], trial)[1][:, i]
+
+    everything = np.arange(len(x))
+    a, b = lower[:, i].copy(), upper[:, i].copy()
+    result = b.copy()
+    falling = everything[slope(b, everything) < 0]
+    falling = falling[a[falling] < b[falling]]
+    at_low = slope(a, falling) <= 0 if len(falling) else np.zeros(0, dtype=bool)
+    result[falling[at_low]] = a[falling[at_low]]
+    rows = falling[~at_low]
+    for _ in range(BISECTIONS):
+        if not len(rows):
+            break
+        middle = result.copy()
+        middle[rows] = 0.5 * (a[rows] + b[rows])
+        f = slope(middle, rows)
+        up = f > 0
+        a[rows[up]], b[rows[~up]] = middle[rows[up]], middle[rows[~up]]
+        result[rows] = middle[rows]
+        rows = rows[(f != 0) & (b[rows] - a[rows] > 1e-15 * (1 + np.abs(a[rows])))]
+    return result
+
+
