@@ -47,23 +47,54 @@ def extremal(
         nonlocal steps, corrections
         found = newton(conditions.system(nodes, extra), x, p, tolerance, report)
         steps, corrections = steps + found.steps, corrections + found.corrections
+        if found.status is Status.INTERRUPTED:
+            raise _InterruptedError(found)
         return found
 
-    def done(found: Extremal) -> bool:
-        return found.status in (Status.SOLVED, Status.INTERRUPTED, Status.NOT_FINITE)
+    try:
+        found = _found(conditions, times, (x, p), tolerance, attempt)
+    except _InterruptedError as stop:
+        found = stop.last
+        if len(found.x) < len(times):  # on a part of the mesh only
+            found.x, found.p = (
+                np.vstack([found.x, x[len(found.x) :]]),
+                np.vstack([found.p, p[len(found.p) :]]),
+            )
+    found.steps, found.corrections = steps, corrections
+    return found
 
-    start = (x, p)
-    if conditions.near_end is not None and not p.any():
+
+class _InterruptedError(Exception):
+    """The user stopped the iteration; what was reached is kept."""
+
+    def __init__(self, last: Extremal) -> None:
+        super().__init__()
+        self.last = last
+
+
+def _found(
+    conditions: Conditions,
+    times: np.ndarray,
+    guess: tuple[np.ndarray, np.ndarray],
+    tolerance: float,
+    attempt: Callable[..., Extremal],
+) -> Extremal:
+    """Try one way after the other."""
+
+    def done(found: Extremal) -> bool:
+        return found.status in (Status.SOLVED, Status.NOT_FINITE)
+
+    start = guess
+    if conditions.near_end is not None and not guess[1].any():
         start = _prolonged(conditions, times, start, [conditions.near_end], attempt) or start
     found = attempt(times, *start, tolerance)
     if not done(found) and np.isnan(conditions.bounds.final).all():
         ends = times[0] + (times[-1] - times[0]) * np.array([1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2])
-        better = _prolonged(conditions, times, (x, p), ends.tolist(), attempt)
+        better = _prolonged(conditions, times, guess, ends.tolist(), attempt)
         found = attempt(times, *better, tolerance) if better is not None else found
     if not done(found):
-        better = _less_discounted(times, (x, p), attempt)
+        better = _less_discounted(times, guess, attempt)
         found = attempt(times, *better, tolerance) if better is not None else found
-    found.steps, found.corrections = steps, corrections
     return found
 
 
@@ -98,8 +129,6 @@ def _less_discounted(
     extra, last, good = unit, np.inf, None
     for _ in range(ATTEMPTS):
         found = attempt(times, *start, LOOSE, extra)
-        if found.status is Status.INTERRUPTED:
-            return None
         if found.status is Status.SOLVED:
             good = start = (found.x, found.p)
             last = extra

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ocnet.methods.canonical import HermiteSimpson
+from ocnet.errors import DataError, SolveError
+from ocnet.methods.canonical import Canonical, HermiteSimpson, Recursion
 from ocnet.methods.scheme import probe, quadrature
 from ocnet.trajectory import Interpolant
 
@@ -45,8 +46,37 @@ class Path:
     last_rate: float
 
 
-def path(system: HermiteSimpson, x: np.ndarray, p: np.ndarray) -> Path:
-    """Make functions of time out of nodal states and costates (K + 1, n), and estimate their errors.
+def path(system: Canonical, x: np.ndarray, p: np.ndarray) -> Path:
+    """Make functions of time out of nodal states and costates (K + 1, n), with their cost and errors.
+
+    Where the flow is not finite at the nodes they are linear, without a cost.
+    """
+    if isinstance(system, Recursion):
+        return _sequence(system, x, p)
+    assert isinstance(system, HermiteSimpson)
+    try:
+        return _cubic(system, x, p)
+    except (DataError, SolveError):
+        t, K = system.times, len(x) - 1
+        X, P = (Interpolant(t, y, t, np.arange(K), np.full(K, 2)) for y in (x, p))
+        unknown = np.full(K, np.inf)
+        return Path(X, P, np.nan, Errors(unknown, unknown, unknown), np.nan)
+
+
+def _sequence(system: Recursion, x: np.ndarray, p: np.ndarray) -> Path:
+    """Discrete time has no errors of a mesh."""
+    k, ahead, none = system.times[:-1], np.exp(-system.rate) * p[1:], np.zeros(len(x) - 1)
+    try:
+        stages = system.hamiltonian.value(k, x[:-1], ahead) - _dot(ahead, x[1:])
+        cost, last = float(np.exp(-system.rate * (k - k[0])) @ stages), float(stages[-1])
+    except (DataError, SolveError):
+        cost = last = np.nan
+    X, P = (Interpolant.sequence(system.times, y) for y in (x, p))
+    return Path(X, P, cost, Errors(none, none, none), last)
+
+
+def _cubic(system: HermiteSimpson, x: np.ndarray, p: np.ndarray) -> Path:
+    """Estimate the errors of cubic states and costates.
 
     States and costates: the flow along the cubics is integrated, with three Gauss points on each half of an
     interval, from the start of each interval, and compared with the cubics.

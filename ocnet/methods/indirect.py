@@ -12,7 +12,7 @@ import psutil
 from ocnet.errors import UnsupportedError
 from ocnet.horizon import Discounted
 from ocnet.methods import guess as guesses
-from ocnet.methods.canonical import SINGLE, Canonical, HermiteSimpson
+from ocnet.methods.canonical import SINGLE, Canonical
 from ocnet.methods.conditions import Conditions, beyond
 from ocnet.methods.continuation import extremal
 from ocnet.methods.elimination import Riccati
@@ -67,7 +67,7 @@ class Run:
             else:
                 found = extremal(self.conditions, times, x, p, loose, self._tell)
             x, p = found.x, found.p
-            along = self._path(system, found)
+            along = path(system, found.x, found.p)
             history.append(_entry(found, along))
             status = self._judge(found, along, len(times) - 1)
             if status is not None:
@@ -75,7 +75,7 @@ class Run:
             times, x, p = self._finer(times, found, along)
         if found.status is Status.SOLVED and found.residual > self.tolerance / 10:
             found = newton(system, x, p, self.tolerance / 10, self._tell, found.elimination)
-            along = self._path(system, found)
+            along = path(system, found.x, found.p)
             history[-1]["newton_steps"] += found.steps
             history[-1]["iterations"] += found.corrections
             history[-1]["residual"] = found.residual
@@ -90,30 +90,25 @@ class Run:
         chosen = np.unique(np.append(np.arange(0, len(times), len(times) // COARSE), len(times) - 1))
         system = self.conditions.system(times[chosen])
         found = newton(system, x[chosen], p[chosen], 1e-4, self._tell)
-        along = self._path(system, found)
-        if found.status is not Status.SOLVED or along is None:
+        along = path(system, found.x, found.p)
+        if found.status is not Status.SOLVED:
             return x, p
         history.append(_entry(found, along))
         return along.x(times), along.p(times)
 
-    def _path(self, system: Canonical, found: Extremal) -> Path | None:
-        """Return the functions of time and their errors, in continuous time and where there is a path."""
-        if isinstance(system, HermiteSimpson) and np.isfinite(found.residual):
-            return path(system, found.x, found.p)
-        return None
-
     def _tell(self, correction: int, residual: float) -> None:
         if self.report is not None:
-            self.report(correction, float("nan"), residual)
+            cost = self.history[-1]["cost"] if self.history else float("nan")  # of the last mesh
+            self.report(correction, cost, residual)
 
-    def _judge(self, found: Extremal, along: Path | None, size: int) -> Status | None:
+    def _judge(self, found: Extremal, along: Path, size: int) -> Status | None:
         """Status to stop with, or None to go on to a finer mesh."""
         method, demand, meshes = self.method, self.method.refine_to, len(self.history)
         if found.status is not Status.SOLVED:
             hopeless = found.status in (Status.INTERRUPTED, Status.NOT_FINITE)
             again = not hopeless and demand is not None and not self.conditions.discrete
             return None if again and meshes <= 2 else found.status
-        if along is None:
+        if self.conditions.discrete:
             return Status.SOLVED
         if demand is None:
             return Status.NOT_VERIFIED
@@ -126,10 +121,10 @@ class Run:
         )
 
     def _finer(
-        self, times: np.ndarray, found: Extremal, along: Path | None
+        self, times: np.ndarray, found: Extremal, along: Path
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return a finer mesh, and where to start on it: the last path, or a rollout if there is none."""
-        if found.status is not Status.SOLVED or along is None:
+        if found.status is not Status.SOLVED:
             finer = np.sort(np.append(times, (times[1:] + times[:-1]) / 2))
             return finer, *self.conditions.rollout(finer)
         assert self.method.refine_to is not None
@@ -190,32 +185,16 @@ class Run:
 
     # ------------------------------------------------------------------ the answer
 
-    def _result(
-        self,
-        system: Canonical,
-        found: Extremal,
-        along: Path | None,
-        status: Status,
-    ) -> Result:
-        gradient_cost = self.conditions.terminal_cost(found.x[-1], system.times)
-        if along is not None:
-            x, p, cost = along.x, along.p, along.cost + gradient_cost
-            size = max(1e-12, abs(cost))
-            errors = {
-                "mesh": float(along.errors.states.max()),
-                "cost": float(along.errors.cost.sum()) / size,
-            }
-            if isinstance(self.problem.horizon, Discounted):
-                weight = np.exp(-self.conditions.rate * (system.times[-1] - system.times[0]))
-                errors["tail"] = float(weight * abs(along.last_rate) / self.conditions.rate) / size
-        else:
-            x, p = (Interpolant.sequence(system.times, y) for y in (found.x, found.p))
-            k, next_ = system.times[:-1], np.exp(-self.conditions.rate) * found.p[1:]
-            stages = self.conditions.hamiltonian.value(k, found.x[:-1], next_) - np.einsum(
-                "ij,ij->i", next_, found.x[1:]
-            )
-            cost = float(np.exp(-self.conditions.rate * k) @ stages) + gradient_cost
-            errors = {"mesh": 0.0}
+    def _result(self, system: Canonical, found: Extremal, along: Path, status: Status) -> Result:
+        x, p = along.x, along.p
+        cost = along.cost + self.conditions.terminal_cost(found.x[-1], system.times)
+        size = max(1e-12, abs(cost))
+        errors = {"mesh": float(along.errors.states.max())}
+        if not self.conditions.discrete:
+            errors["cost"] = float(along.errors.cost.sum()) / size
+        if isinstance(self.problem.horizon, Discounted):
+            weight = np.exp(-self.conditions.rate * (system.times[-1] - system.times[0]))
+            errors["tail"] = float(weight * abs(along.last_rate) / self.conditions.rate) / size
         if not np.isfinite(cost) or not np.isfinite(found.x).all():
             status = Status.NOT_FINITE if status.success else status
         outside = self.conditions.outside(x, self.tolerance)
@@ -258,15 +237,10 @@ class Run:
         return Interpolant.sequence(times[:-1], np.array(gains).reshape(len(gains), -1))
 
 
-def _entry(found: Extremal, along: Path | None) -> dict[str, Any]:
+def _entry(found: Extremal, along: Path) -> dict[str, Any]:
     """Return what is told about one mesh."""
-    entry: dict[str, Any] = {
+    return {
         "intervals": len(found.x) - 1, "iterations": found.corrections, "newton_steps": found.steps,
-        "residual": found.residual, "solved": found.status is Status.SOLVED,
+        "residual": found.residual, "solved": found.status is Status.SOLVED, "cost": along.cost,
+        "error": float(along.errors.worst.max()), "cost_error": float(along.errors.cost.sum()),
     }  # fmt: skip
-    if along is not None:
-        entry |= {
-            "cost": along.cost, "error": float(along.errors.worst.max()),
-            "cost_error": float(along.errors.cost.sum()),
-        }  # fmt: skip
-    return entry

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -78,57 +79,77 @@ def newton(
 def _iterate(
     system: Canonical, now: Extremal, tolerance: float, report: Callable[[int, float], None] | None
 ) -> None:
+    """Take steps until the iteration ends; `now` is kept up to date."""
     defects = _defects(system, now.x, now.p)
     now.residual = _largest(defects, now)
     if not np.isfinite(now.residual):
         now.status = Status.NOT_FINITE
         return
-    dx: np.ndarray | None = None
-    dp, fresh, size, length = now.p, False, np.inf, 1.0
-    while now.corrections < CORRECTIONS:
+    step, length, outdated = None, 1.0, now.elimination is None
+    while True:
         if report is not None:
             report(now.corrections, now.residual)
         now.history += (now.residual,)
         if now.residual <= tolerance:
             now.status = Status.SOLVED
+        if now.residual <= tolerance or now.corrections == CORRECTIONS:
             return
-        if now.elimination is None:
+        fresh = outdated
+        if outdated:
             try:
                 now.elimination = system.eliminate(now.x, now.p)
             except (OcnetError, RuntimeError):  # no minimum of H there, or a singular matrix
                 now.status = Status.DIVERGED
                 return
-            now.steps, fresh, dx = now.steps + 1, True, None
-        if dx is None:
-            dx, dp = now.elimination.solve(defects)
-            size = _size(dx, dp, now)
-        if not np.isfinite(size):
+            now.steps, step, outdated = now.steps + 1, None, False
+        assert now.elimination is not None
+        step = now.elimination.solve(defects) if step is None else step
+        found = _shortened(system, now, step, length if fresh else 1.0, LEAST if fresh else 1.0, tolerance)
+        if found is None and fresh:
             now.status = Status.DIVERGED
             return
-        while True:
-            trial = now.x + length * dx, now.p + length * dp
-            defects_ = _defects(system, *trial)
-            ahead = now.elimination.solve(defects_) if _finite(defects_) else (now.x * np.nan, now.p)
-            size_ = _size(*ahead, now)
-            if size_ <= (1 - length / 4) * size or _largest(defects_, now) <= tolerance:
-                break
-            if not fresh:
-                break
-            length /= 2
-            if length < LEAST:
-                now.status = Status.DIVERGED
-                return
-        if not size_ <= (1 - length / 4) * size and not fresh and _largest(defects_, now) > tolerance:
-            now.elimination, length = None, 1.0  # an old factorisation that no longer serves
+        if found is None:
+            outdated, length = True, 1.0
             continue
-        now.x, now.p = trial
-        defects, now.residual = defects_, _largest(defects_, now)
+        now.x, now.p, defects, now.residual = found.x, found.p, found.defects, found.residual
         now.corrections += 1
-        if length == 1.0 and size_ <= KEEP * size:
-            (dx, dp), size, fresh = ahead, size_, False
-        elif now.residual > tolerance:
-            now.elimination = None
-        length = min(1.0, 2 * length)
+        outdated = found.length < 1 or found.contraction > KEEP
+        step, length = found.ahead, min(1.0, 2 * found.length)
+
+
+class _Trial(NamedTuple):
+    """An accepted step: where it leads, and the simplified correction from there."""
+
+    length: float
+    x: np.ndarray
+    p: np.ndarray
+    defects: Defects
+    residual: float
+    ahead: tuple[np.ndarray, np.ndarray]
+    contraction: float
+
+
+def _shortened(
+    system: Canonical,
+    now: Extremal,
+    step: tuple[np.ndarray, np.ndarray],
+    length: float,
+    least: float,
+    tolerance: float,
+) -> _Trial | None:
+    """Return the first of shorter and shorter steps that is monotone; None if none is."""
+    assert now.elimination is not None
+    size = _size(*step, now)
+    while np.isfinite(size) and length >= least:
+        x, p = now.x + length * step[0], now.p + length * step[1]
+        defects = _defects(system, x, p)
+        if _finite(defects):
+            ahead = now.elimination.solve(defects)
+            contraction, residual = _size(*ahead, now) / size, _largest(defects, now)
+            if contraction <= 1 - length / 4 or residual <= tolerance:
+                return _Trial(length, x, p, defects, residual, ahead, contraction)
+        length /= 2
+    return None
 
 
 def _defects(system: Canonical, x: np.ndarray, p: np.ndarray) -> Defects:
@@ -155,11 +176,12 @@ def _size(dx: np.ndarray, dp: np.ndarray, now: Extremal) -> float:
 def _largest(defects: Defects, now: Extremal) -> float:
     """Largest defect, relative to 1 + |x| and 1 + |p|."""
     x, p = 1 + np.abs(now.x), 1 + np.abs(now.p)
+    if not _finite(defects):
+        return np.inf
     parts = (
         defects.x / np.fmin(x[:-1], x[1:]),
         defects.p / np.fmin(p[:-1], p[1:]),
         defects.start,
         defects.end,
     )
-    largest = max(float(np.abs(part).max(initial=0.0)) for part in parts)
-    return largest if _finite(defects) else np.inf
+    return max(float(np.abs(part).max(initial=0.0)) for part in parts)
