@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from ocnet.solution import Solution
 
 WIDTH = 110
-_RELATIVE_TO = {"mesh": "of the states, relative to 1 + |x|", "cost": "of the cost by the mesh, relative"}
+_RELATIVE_TO = {
+    "mesh": "of the states, relative to 1 + |x|",
+    "costates": "of the costates, relative to 1 + |p|",
+    "cost": "of the cost by the mesh, relative",
+}
 _CHECKS = {
     "resimulation_error": "states over each interval",
     "path_error": "states over the whole path",
@@ -58,9 +62,8 @@ def solution_text(solution: Solution) -> str:
 def relative_error(solution: Solution) -> float:
     """Return the estimated relative error of the cost: the sum of the estimates; NaN if there is none."""
     own = "cost" in solution.errors  # an estimate of the cost itself takes the place of that of the states
-    known = [
-        abs(e) for source, e in solution.errors.items() if np.isfinite(e) and not (own and source == "mesh")
-    ]
+    others = ("mesh", "costates") if own else ("costates",)
+    known = [abs(e) for source, e in solution.errors.items() if np.isfinite(e) and source not in others]
     return max(float(sum(known)), 1e-15) if known else float("nan")
 
 

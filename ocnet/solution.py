@@ -33,7 +33,8 @@ class Solution(Trajectory):
     mesh_error : float
         Estimated largest error of the states between and at collocation points, relative to 1 + |x|.
     errors : dict
-        Error estimates by source, dimensionless: "mesh" of the states, relative to 1 + |x|; "cost" (by the
+        Error estimates by source, dimensionless: "mesh" of the states, relative to 1 + |x|; "costates" (of
+        Pontryagin), relative to 1 + |p|; "cost" (by the
         mesh), "control shape", "barrier" and, on infinite horizons, "tail" of the cost, relative to it.
     optima : list of float
         Costs of the distinct local optima found; one entry unless several starts were asked for.

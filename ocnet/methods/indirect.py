@@ -62,10 +62,7 @@ class Run:
             loose = self.tolerance / 10
             if demand is not None and not self.conditions.discrete:
                 loose = max(loose, 1e-2 * demand)
-            if any(entry["solved"] for entry in history):
-                found = newton(system, x, p, loose, self._tell)
-            else:
-                found = extremal(self.conditions, times, x, p, loose, self._tell)
+            found = extremal(self.conditions, times, x, p, loose, self._tell)
             x, p = found.x, found.p
             along = path(system, found.x, found.p)
             history.append(_entry(found, along))
@@ -191,6 +188,7 @@ class Run:
         size = max(1e-12, abs(cost))
         errors = {"mesh": float(along.errors.states.max())}
         if not self.conditions.discrete:
+            errors["costates"] = float(along.errors.costates.max())
             errors["cost"] = float(along.errors.cost.sum()) / size
         if isinstance(self.problem.horizon, Discounted):
             weight = np.exp(-self.conditions.rate * (system.times[-1] - system.times[0]))
@@ -241,6 +239,6 @@ def _entry(found: Extremal, along: Path) -> dict[str, Any]:
     """Return what is told about one mesh."""
     return {
         "intervals": len(found.x) - 1, "iterations": found.corrections, "newton_steps": found.steps,
-        "residual": found.residual, "solved": found.status is Status.SOLVED, "cost": along.cost,
+        "residual": found.residual, "cost": along.cost,
         "error": float(along.errors.worst.max()), "cost_error": float(along.errors.cost.sum()),
     }  # fmt: skip

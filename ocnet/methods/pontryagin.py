@@ -130,7 +130,7 @@ class PontryaginSolver:
         """Solve from a guess; see :func:`ocnet.solve` for the arguments."""
         run = Run(self.problem, self.method, parameters, tolerance, report)
         guess = self.problem.guess if guess is None else guess
-        with _BLAS.limit(limits=self.method.threads, user_api="blas"):
+        with _BLAS.limit(limits=int(self.method.threads), user_api="blas"):
             result = run.solve(run.start(run.conditions.first_end, guess, rng))
             for _ in range(3):
                 if result.errors.get("tail", 0.0) < TAIL or not result.status.success:

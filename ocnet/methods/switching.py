@@ -11,6 +11,7 @@ from ocnet.control_law import ControlLaw
 ORDER = 4
 MOST_PIECES = 8
 MOST_SWITCHES = 3  # on one interval that are located one by one
+NEAR = 0.02  # of an interval: a node of an even division that is so near to a switch is left out
 LARGEST = 2_000_000  # numbers of controls at all nodes, up to which bounds are looked at
 BISECTIONS = 45
 
@@ -34,7 +35,9 @@ def refined(
         pieces = int(np.clip(np.ceil((2 * errors[k] / demand) ** (1 / ORDER)), 2, MOST_PIECES))
         if 0 < len(inside) <= MOST_SWITCHES:
             pieces -= 1
-        parts.append(np.union1d(np.linspace(a, b, pieces + 1)[1:-1], inside))
+        even = np.linspace(a, b, pieces + 1)[1:-1]
+        apart = np.abs(even[:, None] - inside).min(axis=1, initial=np.inf) > NEAR * (b - a)
+        parts.append(np.union1d(even[apart], inside))
     return np.concatenate([*parts, times[-1:]])
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import casadi as ca
 import numpy as np
 
-from ocnet.networks.activations import Activation
+from ocnet.networks.activations import ActivationLike, activation
 
 
-def additive(state: Any, weights: Any, g: Activation) -> Any:
+def additive(state: Any, weights: Any, g: ActivationLike) -> Any:
     """Return −u + W g(u), the right-hand side of the additive (Hopfield) network in continuous time.
 
     It is ẋ = −x + W(t) g(x) of Farotimi, Dembo and Kailath (NIPS 1989, equation 1) with W the control, and
@@ -22,7 +22,7 @@ def additive(state: Any, weights: Any, g: Activation) -> Any:
         Activations u, dimensionless; the columns of a matrix are L copies of the network.
     weights : casadi expression or ndarray (n, n)
         Synapses W; W[i, j] leads from neuron j to neuron i.
-    g : Activation
+    g : str or Activation
 
     Returns
     -------
@@ -32,9 +32,9 @@ def additive(state: Any, weights: Any, g: Activation) -> Any:
     return recall(state, weights, g) - state
 
 
-def recall(state: Any, weights: Any, g: Activation) -> Any:
+def recall(state: Any, weights: Any, g: ActivationLike) -> Any:
     """Return W g(u), the next value of u in discrete time; parameters as in :func:`additive`."""
-    output = g(state)
+    output = activation(g)(state)
     if all(isinstance(factor, np.ndarray) for factor in (weights, output)):
         return weights @ output
     return ca.mtimes([weights, output])
