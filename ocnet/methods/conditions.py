@@ -117,6 +117,32 @@ class Conditions:
         x = np.where(prescribed, start + part * (np.where(prescribed, b.final, start) - start), x)
         return x, np.zeros_like(x)
 
+    def costates(self, times: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Return costates that go with states (K + 1, n), computed backwards; 0 where they run away."""
+        p, H = np.zeros_like(x), self.hamiltonian
+        p[-1] = np.where(np.isnan(self.bounds.final), self._terminal(x[-1])[0], 0.0)
+        path = Interpolant(times, x, times, np.arange(len(times) - 1), np.full(len(times) - 1, 2))
+
+        def back(s: float, p: np.ndarray) -> np.ndarray:
+            return H.gradient(times[-1] - s, path(times[-1] - s), p)[0] - self.rate * p
+
+        def leaves(s: float, p: np.ndarray) -> float:
+            return 1e3 * (1 + np.abs(x).max()) - np.abs(p).max()
+
+        leaves.terminal = True  # type: ignore[attr-defined]
+        try:
+            with np.errstate(all="ignore"):
+                if self.discrete:
+                    for k in range(len(times) - 2, -1, -1):
+                        p[k] = H.gradient(times[k], x[k], np.exp(-self.rate) * p[k + 1])[0]
+                else:
+                    ends, at = (0.0, times[-1] - times[0]), times[-1] - times[::-1]
+                    run = solve_ivp(back, ends, p[-1].copy(), t_eval=at, events=leaves, rtol=1e-3, atol=1e-5)
+                    p[-len(run.t) :] = run.y.T[::-1]
+        except OcnetError:  # no minimum of H there
+            return np.zeros_like(x)
+        return p if np.isfinite(p).all() else np.zeros_like(x)
+
     def law(self, x: Interpolant, p: Interpolant) -> ControlLaw | None:
         """Return the controls along a path; they are computed where they are asked for."""
         if not self.functions.nu:

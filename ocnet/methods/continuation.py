@@ -13,6 +13,7 @@ from ocnet.methods.result import Status
 Report = Callable[[int, float], None]
 LOOSE = 1e-4  # tolerance on the way
 ATTEMPTS = 30
+MOST_CORRECTIONS = 250  # after which no other way is tried
 FLAT = 0.02  # extra discount rate, in units of 1 over the length of the horizon / 20, that is as good as none
 
 
@@ -47,13 +48,14 @@ def extremal(
         nonlocal steps, corrections
         found = newton(conditions.system(nodes, extra), x, p, tolerance, report)
         steps, corrections = steps + found.steps, corrections + found.corrections
-        if found.status is Status.INTERRUPTED:
-            raise _InterruptedError(found)
+        exhausted = corrections > MOST_CORRECTIONS and found.status is not Status.SOLVED
+        if exhausted or found.status is Status.INTERRUPTED:
+            raise _StoppedError(found)
         return found
 
     try:
         found = _found(conditions, times, (x, p), tolerance, attempt)
-    except _InterruptedError as stop:
+    except _StoppedError as stop:
         found = stop.last
         if len(found.x) < len(times):  # on a part of the mesh only
             found.x, found.p = (
@@ -64,8 +66,8 @@ def extremal(
     return found
 
 
-class _InterruptedError(Exception):
-    """The user stopped the iteration; what was reached is kept."""
+class _StoppedError(Exception):
+    """The user stopped the iteration, or it takes too many corrections; what was reached is kept."""
 
     def __init__(self, last: Extremal) -> None:
         super().__init__()
@@ -88,6 +90,9 @@ def _found(
     if conditions.near_end is not None and not guess[1].any():
         start = _prolonged(conditions, times, start, [conditions.near_end], attempt) or start
     found = attempt(times, *start, tolerance)
+    if not done(found) and not guess[1].any():
+        swept = conditions.costates(times, guess[0])
+        found = attempt(times, guess[0], swept, tolerance) if swept.any() else found
     if not done(found) and np.isnan(conditions.bounds.final).all():
         ends = times[0] + (times[-1] - times[0]) * np.array([1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2])
         better = _prolonged(conditions, times, guess, ends.tolist(), attempt)

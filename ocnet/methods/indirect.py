@@ -20,13 +20,15 @@ from ocnet.methods.envelope import sensitivity
 from ocnet.methods.extremal import Path, path
 from ocnet.methods.newton import Extremal, newton
 from ocnet.methods.result import Result, Status
-from ocnet.methods.switching import refined
+from ocnet.methods.switching import MOST_PIECES, refined
 from ocnet.problem import Problem
 from ocnet.trajectory import Interpolant, Trajectory
 
 if TYPE_CHECKING:
     from ocnet.methods.pontryagin import Pontryagin
 
+CAUTION = (3.0, 25.0)  # the true error of the cost may be so many times the estimate (on a fixed mesh)
+MOST_FAILURES = 2  # of Newton's method, after which a finer mesh is tried
 COARSE = 12  # intervals of a first mesh for many
 Report = Callable[[int, float, float], None]
 
@@ -46,6 +48,8 @@ class Run:
         self.conditions = Conditions(problem, parameters)
         self.history: list[dict[str, Any]] = []  # of all meshes
         self.seconds = 0.0
+        self.failures = 0
+        self.solved: Path | None = None  # on the last mesh where Newton's method ended well
 
     # ------------------------------------------------------------------ meshes
 
@@ -73,9 +77,10 @@ class Run:
         if found.status is Status.SOLVED and found.residual > self.tolerance / 10:
             found = newton(system, x, p, self.tolerance / 10, self._tell, found.elimination)
             along = path(system, found.x, found.p)
-            history[-1]["newton_steps"] += found.steps
-            history[-1]["iterations"] += found.corrections
-            history[-1]["residual"] = found.residual
+            tight = _entry(found, along)
+            for count in ("newton_steps", "iterations"):
+                tight[count] += history[-1][count]
+            history[-1] = tight
             status = status if found.status is Status.SOLVED else found.status
         self.seconds += time.process_time() - began
         return self._result(system, found, along, status)
@@ -104,7 +109,8 @@ class Run:
         if found.status is not Status.SOLVED:
             hopeless = found.status in (Status.INTERRUPTED, Status.NOT_FINITE)
             again = not hopeless and demand is not None and not self.conditions.discrete
-            return None if again and meshes <= 2 else found.status
+            self.failures += 1
+            return None if again and self.failures <= MOST_FAILURES else found.status
         if self.conditions.discrete:
             return Status.SOLVED
         if demand is None:
@@ -121,14 +127,20 @@ class Run:
         self, times: np.ndarray, found: Extremal, along: Path
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return a finer mesh, and where to start on it: the last path, or a rollout if there is none."""
-        if found.status is not Status.SOLVED:
+        if found.status is not Status.SOLVED and (self.solved is None or self.failures > 1):
             finer = np.sort(np.append(times, (times[1:] + times[:-1]) / 2))
             return finer, *self.conditions.rollout(finer)
+        most = MOST_PIECES
+        if found.status is Status.SOLVED:
+            self.solved = along
+        else:  # a smaller step from the last mesh that was solved
+            assert self.solved is not None
+            along, most = self.solved, 2
+            times = along.x.breaks
         assert self.method.refine_to is not None
         limits = (self.conditions.bounds.u_lower, self.conditions.bounds.u_upper)
-        finer = refined(
-            times, along.errors.worst, self.method.refine_to, self.conditions.law(along.x, along.p), limits
-        )
+        law = self.conditions.law(along.x, along.p)
+        finer = refined(times, along.errors.worst, self.method.refine_to, law, limits, most)
         return finer, along.x(finer), along.p(finer)
 
     # ------------------------------------------------------------------ starts
@@ -189,7 +201,8 @@ class Run:
         errors = {"mesh": float(along.errors.states.max())}
         if not self.conditions.discrete:
             errors["costates"] = float(along.errors.costates.max())
-            errors["cost"] = float(along.errors.cost.sum()) / size
+            doubt = CAUTION[self.method.refine_to is None]
+            errors["cost"] = doubt * float(along.errors.cost.sum()) / size + 1e-14
         if isinstance(self.problem.horizon, Discounted):
             weight = np.exp(-self.conditions.rate * (system.times[-1] - system.times[0]))
             errors["tail"] = float(weight * abs(along.last_rate) / self.conditions.rate) / size

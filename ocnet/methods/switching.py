@@ -10,19 +10,26 @@ from ocnet.control_law import ControlLaw
 
 ORDER = 4
 MOST_PIECES = 8
-MOST_SWITCHES = 3  # on one interval that are located one by one
+MOST_SWITCHES = 12  # on one interval that are located one by one
+FEW_SWITCHES = 3  # that spare the interval one piece of an even division
 NEAR = 0.02  # of an interval: a node of an even division that is so near to a switch is left out
 LARGEST = 2_000_000  # numbers of controls at all nodes, up to which bounds are looked at
 BISECTIONS = 45
 
 
 def refined(
-    times: np.ndarray, errors: np.ndarray, demand: float, u: ControlLaw | None, limits: tuple[np.ndarray, ...]
+    times: np.ndarray,
+    errors: np.ndarray,
+    demand: float,
+    u: ControlLaw | None,
+    limits: tuple[np.ndarray, ...],
+    most: int = MOST_PIECES,
 ) -> np.ndarray:
     """Return a finer mesh on which errors (K,) should meet the demand; all old nodes stay.
 
     An interval whose error is too large gets nodes at the moments where controls enter or leave their bounds,
-    if there are few, since the canonical flow has a kink there; otherwise it is divided evenly.
+    if there are not too many, since the canonical flow has a kink there, and is divided evenly into at most
+    `most` pieces.
     """
     large = errors > demand
     moments = _switches(times, np.flatnonzero(large), u, limits) if u is not None else {}
@@ -32,8 +39,8 @@ def refined(
         if not large[k]:
             continue
         inside = moments.get(k, np.zeros(0))
-        pieces = int(np.clip(np.ceil((2 * errors[k] / demand) ** (1 / ORDER)), 2, MOST_PIECES))
-        if 0 < len(inside) <= MOST_SWITCHES:
+        pieces = int(np.clip(np.ceil((2 * errors[k] / demand) ** (1 / ORDER)), 2, most))
+        if 0 < len(inside) <= FEW_SWITCHES:
             pieces -= 1
         even = np.linspace(a, b, pieces + 1)[1:-1]
         apart = np.abs(even[:, None] - inside).min(axis=1, initial=np.inf) > NEAR * (b - a)
@@ -56,7 +63,7 @@ def _switches(
     movable = limits[1] > limits[0]
     at = state(times)
     interval, component = np.nonzero((at[intervals] != at[intervals + 1]) & movable)
-    keep = np.bincount(interval, minlength=len(intervals))[interval] <= 4 * MOST_SWITCHES
+    keep = np.bincount(interval, minlength=len(intervals))[interval] <= MOST_SWITCHES
     interval, component = intervals[interval[keep]], component[keep]
     if not len(interval):
         return {}
