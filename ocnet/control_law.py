@@ -54,7 +54,8 @@ class ControlLaw:
         slack = check_times(flat, float(ends[0]), float(ends[-1]))
         if self.discrete:
             flat = self.time[np.searchsorted(self.time, flat + slack, side="right") - 1]
-        return self.law(flat).reshape(*moments.shape, -1)
+        values = self.law(flat)
+        return values.reshape(*moments.shape, values.shape[1])
 
     def components(self, which: Any) -> ControlLaw:
         """Return the law of some components, chosen by an index array or a slice."""

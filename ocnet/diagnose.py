@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _ADVICE = {
     Status.INFEASIBLE: "check that the constraints can hold together, loosen the worst one, or give a guess",
     Status.ITERATION_LIMIT: "give a better guess, or (Collocation) raise options={'max_iter': ...}",
-    Status.REFINEMENT_LIMIT: "raise max_refinements or max_points (max_intervals), or demand less with refine_to",
+    Status.REFINEMENT_LIMIT: "raise max_refinements or max_points (max_intervals), or loosen refine_to",
     Status.DIVERGED: "bound the states and controls, or give a guess",
     Status.NOT_FINITE: "bound the states away from where the dynamics or the cost are not defined",
     Status.INTERRUPTED: "pass the solution as guess to go on",

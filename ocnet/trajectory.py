@@ -83,7 +83,7 @@ class Interpolant:
         slack = check_times(flat, float(ends[0]), float(ends[-1]))
         if self.discrete:
             index = np.searchsorted(self.time, flat + slack, side="right") - 1
-            return self.values[index].reshape(*moments.shape, -1)
+            return self.values[index].reshape(*moments.shape, self.values.shape[1])
         interval = np.clip(np.searchsorted(self.breaks, flat, side="right") - 1, 0, len(self.breaks) - 2)
         result = np.empty((len(flat), self.values.shape[1]))
         for m in np.unique(self.count[interval]):
@@ -93,7 +93,7 @@ class Interpolant:
             result[rows] = np.einsum("ij,ijk->ik", weights, self.values[nodes])
         if self.limits is not None and not derivative:
             result = np.clip(result, *self.limits)
-        return result.reshape(*moments.shape, -1)
+        return result.reshape(*moments.shape, self.values.shape[1])
 
     def map(self, function: Callable[[np.ndarray], np.ndarray]) -> Interpolant:
         """Return the interpolant through function(values), (M, n) -> (M, any number), not cut to bounds."""
