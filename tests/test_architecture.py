@@ -26,6 +26,7 @@ LAYERS = (
     {"control_law"},
     {"pieces", "pointwise"},
     {"control_minimum"},
+    {"one_sided"},
     {"hamiltonian"},
     {"schedule"},
     {"simulate"},
@@ -44,6 +45,13 @@ LAYERS = (
     {"methods.continuation"},
     {"methods.indirect"},
     {"methods.pontryagin"},
+    {"methods.hjb.grid"},
+    {"methods.hjb.differences", "methods.hjb.domain"},
+    {"methods.hjb.interpolation", "methods.hjb.sweeps"},
+    {"methods.hjb.accuracy", "methods.hjb.closed_loop", "methods.hjb.scheme", "methods.hjb.slices"},
+    {"methods.hjb.levels"},
+    {"methods.hjb.value_iteration"},
+    {"methods.hjb"},
     {"methods"},
     {"report"},
     {"solution"},
@@ -53,7 +61,8 @@ LAYERS = (
     {"certificates.costates"},
     {"verify"},
     {"diagnose", "progress", "storage"},
-    {"solve"},
+    {"value_function"},
+    {"solve", "solve_hjb"},
     {"panels"},
     {"plot"},
     {""},  # ocnet/__init__.py: the public names
@@ -61,7 +70,10 @@ LAYERS = (
 LEVEL = {module: level for level, layer in enumerate(LAYERS) for module in layer}
 
 # Upward imports that are meant: inside a function, when first asked for. (importer, imported, reason)
-LAZY = (("problem", "hamiltonian", "a problem derives its Hamiltonian only if the builder gave none"),)
+LAZY = (
+    ("problem", "hamiltonian", "a problem derives its Hamiltonian only if the builder gave none"),
+    ("methods.hjb.grid", "methods.hjb.domain", "only a proposal for a grid looks at the problem"),
+)
 
 # What the order allows and the design does not: (importer, imported, reason).
 APART = (
