@@ -79,9 +79,11 @@ class Solver:
         generator = _generator(rng)
         results: list[Result] = []
         with live(self.problem.name, progress) as report, _BLAS.limit(limits=1, user_api="blas"):
-            for k in range(multistart):
-                draw = generator if k else None
-                result = self._solver.solve(guess if not k else None, parameters, tolerance, report, draw)
+            first = guess.starts(self.problem, parameters) if hasattr(guess, "starts") else [guess]
+            for k in range(len(first) + multistart - 1):
+                draw = generator if k >= len(first) else None
+                here = first[k] if k < len(first) else None
+                result = self._solver.solve(here, parameters, tolerance, report, draw)
                 results.append(result)
                 if result.status is Status.INTERRUPTED:
                     break
@@ -115,9 +117,11 @@ def solve(
         It is frozen by its first solve.
     method : Collocation or Pontryagin, optional
         The road; direct collocation with its defaults if not given.
-    guess : mapping, Trajectory or Solution, optional
+    guess : mapping, Trajectory, Solution or ValueFunction, optional
         By name: a constant, a function of time, or a pair (times, values); "time" is a free final time. A
-        Solution is a warm start with its costates. What is not given is rolled out with mid-bound controls.
+        Solution is a warm start with its costates. A ValueFunction starts from the path of its feedback, and
+        near a Skiba set from one path into each basin. What is not given is rolled out with mid-bound
+        controls.
     multistart : int
         Number of starts; all but the first draw the controls at random. The best is returned, and
         `solution.optima` lists the distinct costs that were found.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.integrate import solve_ivp
@@ -25,7 +26,9 @@ __all__ = ["Certificate", "verify"]
 NEGLIGIBLE = 1e-12  # weight of the discounted tail at which its integration stops
 
 
-def verify(solution: Solution, *, rtol: float = 1e-10) -> Certificate:
+def verify(
+    solution: Solution, *, rtol: float = 1e-10, value: Callable[[np.ndarray], Any] | None = None
+) -> Certificate:
     """Check a solution with nothing but the functions of its problem and an independent integrator.
 
     Parameters
@@ -34,6 +37,8 @@ def verify(solution: Solution, *, rtol: float = 1e-10) -> Certificate:
         With its problem; one that was loaded needs ``ocnet.load(path, problem=...)``.
     rtol : float
         Error demand of the integrator, relative to 1 + |x|, in (0, 1e-3].
+    value : ValueFunction, optional
+        Of the same problem (its initial state aside); the cost is compared with it.
 
     Returns
     -------
@@ -81,6 +86,11 @@ def verify(solution: Solution, *, rtol: float = 1e-10) -> Certificate:
             subject.notes.append("The solution has no costates: nothing was checked that needs them.")
         else:
             figures |= extremal(subject)
+        if value is not None:
+            figures["value_gap"] = float(solution.cost - value(subject.end_states()[0]))
+            estimate = getattr(value, "error_estimate", None)
+            if estimate is not None:
+                subject.notes.append(f"The value function estimates its own error as {float(estimate):.1e}.")
     else:
         subject.notes.append("The problem has no cost: only its states, controls and bounds were checked.")
     return Certificate(*names, **figures, where=subject.where, notes=subject.notes)  # type: ignore[arg-type]

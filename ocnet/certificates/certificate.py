@@ -22,6 +22,7 @@ _MEANINGS = {
     "costate_residual": "costates computed backwards over each interval or step, relative to 1 + |p|",
     "transversality": "end conditions of the costates, relative to 1 + |p|",
     "legendre_clebsch": "least eigenvalue of d²H/du² on controls inside their bounds; >= 0 at a minimum",
+    "value_gap": "the cost minus the value function at the initial state; > 0 beyond its error: not the best",
     "tail_bound": "discounted cost of carrying on from the last state with a plain control",
 }
 
@@ -30,8 +31,8 @@ _MEANINGS = {
 class Certificate:
     """How far a solution can be trusted, by checks that share no code with the method that made it.
 
-    Everything is dimensionless except `cost_gap` and `tail_bound`, which have the unit of the cost, and
-    `hamiltonian_gap`, `stationarity` and `legendre_clebsch`, which have the unit of H (per control, per
+    Everything is dimensionless except `cost_gap`, `value_gap` and `tail_bound`, with the unit of the cost,
+    and `hamiltonian_gap`, `stationarity` and `legendre_clebsch`, which have the unit of H (per control, per
     control squared). NaN means that a figure does not apply or could not be had; `notes` then says why.
 
     Attributes
@@ -72,6 +73,8 @@ class Certificate:
     tail_bound : float or None
         Infinite horizons: an upper bound (for stage costs that are never negative) of what lies beyond the
         last stored time; None on a finite horizon.
+    value_gap : float or None
+        J − v(x₀) for the value function that was given to compare with; None without one.
     where : dict of str to str
         At which time and in which component a figure is attained.
     notes : list of str
@@ -93,6 +96,7 @@ class Certificate:
     transversality: float = NAN
     legendre_clebsch: float = NAN
     tail_bound: float | None = None
+    value_gap: float | None = None
     where: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
