@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ocnet.errors import DataError, ProblemError, ShapeError
+from ocnet.errors import DataError, ShapeError
 
 
 def array(value: ArrayLike, where: str, shape: tuple[int | None, ...], meaning: str = "") -> np.ndarray:
@@ -40,22 +40,4 @@ def array(value: ArrayLike, where: str, shape: tuple[int | None, ...], meaning: 
     if bad.size:
         index = tuple(int(i) for i in bad[0])
         raise DataError(f"{where}: component {list(index)} is {result[index]}; expected finite numbers.")
-    return result
-
-
-def number(value: float, where: str, *, positive: bool = False) -> float:
-    """Return a finite float that is at least 0, or larger than 0.
-
-    Raises
-    ------
-    ProblemError
-        For anything else.
-    """
-    kind = "a positive" if positive else "a nonnegative"
-    try:
-        result = float(value)
-    except (TypeError, ValueError):
-        raise ProblemError(f"{where}: got {value!r:.60}; expected {kind} number.") from None
-    if not np.isfinite(result) or result < 0 or (positive and result == 0):
-        raise ProblemError(f"{where}: got {result}; expected {kind} finite number.")
     return result

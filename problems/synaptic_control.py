@@ -26,8 +26,9 @@ from ocnet.horizon import Discounted, Finite, Horizon, Steps, rate
 from ocnet.networks import SynapticHamiltonian, additive, recall
 from ocnet.networks import activation as resolve
 from ocnet.networks.activations import ActivationLike
+from ocnet.networks.arguments import checked_number as number
 from ocnet.problem import Problem
-from problems.checked import array, number
+from problems.checked import array
 
 SOURCE = "Cardin, Lovison, Maritan and Megighian, arXiv 2305.14360"
 

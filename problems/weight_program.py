@@ -36,12 +36,13 @@ from ocnet.methods.result import Result, Status
 from ocnet.networks import Activation, WeightProgramHamiltonian, additive, recall
 from ocnet.networks import activation as resolve
 from ocnet.networks.activations import ActivationLike
+from ocnet.networks.arguments import checked_number as number
 from ocnet.networks.weights import Index
 from ocnet.problem import Problem
 from ocnet.solution import Solution
 from ocnet.trajectory import Interpolant, Trajectory
 from ocnet.verify import verify
-from problems.checked import array, number
+from problems.checked import array
 from problems.optimal_weights import (
     LearningCurve,
     Rule,

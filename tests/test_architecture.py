@@ -30,7 +30,7 @@ LAYERS = (
     {"hamiltonian"},
     {"schedule"},
     {"simulate"},
-    {"methods.result", "methods.scheme"},
+    {"methods.options", "methods.result", "methods.scheme"},
     {"methods.mesh"},
     {"methods.guess", "methods.nlp", "methods.refine"},
     {"methods.polish", "methods.transcription"},
@@ -50,7 +50,12 @@ LAYERS = (
     {"methods.hjb.interpolation", "methods.hjb.sweeps"},
     {"methods.hjb.accuracy", "methods.hjb.closed_loop", "methods.hjb.scheme", "methods.hjb.slices"},
     {"methods.hjb.levels"},
-    {"methods.hjb.value_iteration"},
+    {
+        "methods.hjb.checkpoint",
+        "methods.hjb.discrete",
+        "methods.hjb.finite_horizon",
+        "methods.hjb.value_iteration",
+    },
     {"methods.hjb"},
     {"methods"},
     {"report"},
@@ -62,6 +67,7 @@ LAYERS = (
     {"verify"},
     {"diagnose", "progress", "storage"},
     {"value_function"},
+    {"value_storage"},
     {"solve", "solve_hjb"},
     {"panels"},
     {"plot"},
@@ -72,6 +78,7 @@ LEVEL = {module: level for level, layer in enumerate(LAYERS) for module in layer
 # Upward imports that are meant: inside a function, when first asked for. (importer, imported, reason)
 LAZY = (
     ("problem", "hamiltonian", "a problem derives its Hamiltonian only if the builder gave none"),
+    ("value_function", "value_storage", "files are written and read only when asked for"),
     ("methods.hjb.grid", "methods.hjb.domain", "only a proposal for a grid looks at the problem"),
 )
 

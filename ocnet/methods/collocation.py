@@ -17,6 +17,7 @@ from ocnet.methods.answer import answer
 from ocnet.methods.estimate import Stage, assess
 from ocnet.methods.ipopt import Ending, NonlinearSolver, check_options
 from ocnet.methods.mesh import Mesh
+from ocnet.methods.options import check_demand, check_whole
 from ocnet.methods.refine import SMOOTH, refine
 from ocnet.methods.result import Result, Status
 from ocnet.methods.scheme import SCHEMES
@@ -72,33 +73,15 @@ class Collocation:
     settings: tuple[tuple[str, Any], ...] = field(default=(), init=False, repr=False)
 
     def __post_init__(self) -> None:
-        for name, low, high in (
-            ("intervals", 1, 10**6),
-            ("degree", 1, 30),
-            ("max_refinements", 1, 10**4),
-            ("max_points", 1, 10**8),
-        ):
-            value = getattr(self, name)
-            if value is None and name == "intervals":
-                continue
-            if (
-                isinstance(value, bool)
-                or not isinstance(value, (int, np.integer))
-                or not low <= value <= high
-            ):
-                raise OptionError(
-                    f"Collocation: {name} is {value!r}; expected an integer from {low} to {high}."
-                )
+        check_whole(self, "intervals", 1, 10**6, none=True)
+        check_whole(self, "degree", 1, 30)
+        check_whole(self, "max_refinements", 1, 10**4)
+        check_whole(self, "max_points", 1, 10**8)
         if self.scheme not in SCHEMES:
             raise OptionError(f"Collocation: scheme is {self.scheme!r}; expected one of {list(SCHEMES)}.")
         if self.controls not in ("points", "constant"):
             raise OptionError(f"Collocation: controls is {self.controls!r}; expected 'points' or 'constant'.")
-        if self.refine_to is not None and not (
-            isinstance(self.refine_to, (int, float)) and 1e-13 <= self.refine_to < 1
-        ):
-            raise OptionError(
-                f"Collocation: refine_to is {self.refine_to!r}; expected None or a number in [1e-13, 1)."
-            )
+        check_demand(self, 1e-13)
         if self.options is not None and not isinstance(self.options, Mapping):
             raise OptionError(
                 f"Collocation: options is {self.options!r}; expected a mapping of names to values."

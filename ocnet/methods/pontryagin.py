@@ -13,6 +13,7 @@ from threadpoolctl import ThreadpoolController
 from ocnet.errors import OptionError, ProblemError, UnsupportedError
 from ocnet.horizon import Discounted, FreeTime, Steps
 from ocnet.methods.indirect import Report, Run
+from ocnet.methods.options import check_demand, check_whole
 from ocnet.methods.result import Result
 from ocnet.problem import Problem
 
@@ -67,29 +68,11 @@ class Pontryagin:
     threads: int = 1
 
     def __post_init__(self) -> None:
-        for name, low, high in (
-            ("intervals", 2, 10**6),
-            ("max_refinements", 1, 10**4),
-            ("max_intervals", 2, 10**8),
-            ("threads", 1, 1024),
-        ):
-            value = getattr(self, name)
-            if value is None and name == "intervals":
-                continue
-            if (
-                isinstance(value, bool)
-                or not isinstance(value, (int, np.integer))
-                or not low <= value <= high
-            ):
-                raise OptionError(
-                    f"Pontryagin: {name} is {value!r}; expected an integer from {low} to {high}."
-                )
-        if self.refine_to is not None and not (
-            isinstance(self.refine_to, (int, float)) and 1e-12 <= self.refine_to < 1
-        ):
-            raise OptionError(
-                f"Pontryagin: refine_to is {self.refine_to!r}; expected None or a number in [1e-12, 1)."
-            )
+        check_whole(self, "intervals", 2, 10**6, none=True)
+        check_whole(self, "max_refinements", 1, 10**4)
+        check_whole(self, "max_intervals", 2, 10**8)
+        check_whole(self, "threads", 1, 1024)
+        check_demand(self, 1e-12)
         if self.memory is not None and not (isinstance(self.memory, (int, float)) and self.memory > 0):
             raise OptionError(f"Pontryagin: memory is {self.memory!r}; expected a positive number of bytes.")
 
