@@ -10,6 +10,8 @@ import numpy as np
 
 from ocnet.trajectory import Interpolant, check_times
 
+PORTION = 10_000_000  # numbers that are computed at once where only some of them are wanted
+
 
 @dataclass(frozen=True, eq=False)
 class ControlLaw:
@@ -60,11 +62,17 @@ class ControlLaw:
     def components(self, which: Any) -> ControlLaw:
         """Return the law of some components, chosen by an index array or a slice."""
         limits = None if self.limits is None else (self.limits[0][which], self.limits[1][which])
-        return replace(self, law=lambda t: self.law(t)[:, which], limits=limits)
+        return replace(self, law=lambda t: self._reduced(t, lambda u: u[:, which]), limits=limits)
 
     def map(self, function: Callable[[np.ndarray], np.ndarray]) -> ControlLaw:
         """Return the law function(values), (M, nu) -> (M, any number)."""
-        return replace(self, law=lambda t: function(self.law(t)), limits=None)
+        return replace(self, law=lambda t: self._reduced(t, function), limits=None)
+
+    def _reduced(self, t: np.ndarray, function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """Return function(controls), with few of the controls in memory at once."""
+        step = len(t) if self.limits is None else max(1, PORTION // max(1, len(self.limits[0])))
+        parts = [function(self.law(t[i : i + step])) for i in range(0, max(1, len(t)), max(1, step))]
+        return np.concatenate(parts)
 
     def stored(self) -> Interpolant:
         """Return polynomials through the values at the nodes, cut to the bounds."""
