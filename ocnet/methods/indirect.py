@@ -60,8 +60,8 @@ class Run:
         history = self.history
         if len(times) > 2 * COARSE and not self.conditions.discrete and not p.any():
             x, p = self._from_coarse(times, x, p, history)
+        self._check_memory(len(times) - 1)
         while True:
-            self._check_memory(len(times) - 1)
             system = self.conditions.system(times)
             loose = self.tolerance / 10
             if demand is not None and not self.conditions.discrete:
@@ -73,7 +73,11 @@ class Run:
             status = self._judge(found, along, len(times) - 1)
             if status is not None:
                 break
-            times, x, p = self._finer(times, found, along)
+            finer = self._finer(times, found, along)
+            if self._needed(len(finer[0]) - 1) > self._free():
+                status = Status.REFINEMENT_LIMIT if found.status is Status.SOLVED else found.status
+                break
+            times, x, p = finer
         if found.status is Status.SOLVED and found.residual > self.tolerance / 10:
             found = newton(system, x, p, self.tolerance / 10, self._tell, found.elimination)
             along = path(system, found.x, found.p)
@@ -149,17 +153,13 @@ class Run:
         self, end: float, guess: Any, rng: np.random.Generator | None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Nodes, states and costates to start from."""
-        times = self.conditions.mesh(end, self.method.intervals)
+        times = first = self.conditions.mesh(end, self.method.intervals)
         known = isinstance(guess, Trajectory) and getattr(guess, "p", None) is not None
         if known and not self.conditions.discrete and not guess.discrete:
             earlier = guess.x.breaks
-            times = np.union1d(earlier[(earlier > times[0]) & (earlier < end)], times[[0, -1]])
-            times = np.union1d(
-                times,
-                self.conditions.mesh(end, self.method.intervals)[
-                    self.conditions.mesh(end, self.method.intervals) > earlier[-1]
-                ],
-            )
+            inside = earlier[(earlier > first[0]) & (earlier < end)]
+            times = np.concatenate([first[:1], inside, first[first > max(earlier[-1], first[0])]])
+            times = np.union1d(times, first[-1:])
         if guess is None and rng is None:
             return times, *self.conditions.rollout(times)
         start = guesses.start(
@@ -180,11 +180,17 @@ class Run:
         times = np.append(earlier, beyond(earlier, earlier[-1] + extra))
         return times, guesses.held(result.x)(times), guesses.held(result.p)(times)
 
+    def _needed(self, K: int) -> float:
+        """Return the bytes that K intervals take."""
+        return (8 * K + 24) * self.conditions.n**2 * (4 if self.conditions.n >= SINGLE else 8)
+
+    def _free(self) -> float:
+        """Return the bytes that may be used."""
+        return self.method.memory or psutil.virtual_memory().available
+
     def _check_memory(self, K: int) -> None:
         """Refuse what does not fit, before it is tried."""
-        size = 4 if self.conditions.n >= SINGLE else 8
-        needed = (8 * K + 24) * self.conditions.n**2 * size
-        free = self.method.memory or psutil.virtual_memory().available
+        needed, free = self._needed(K), self._free()
         if needed > free:
             raise UnsupportedError(
                 f"Problem '{self.problem.name}': {K} intervals with {self.conditions.n} states take "

@@ -57,7 +57,7 @@ class Pontryagin:
 
     With K intervals and n states the elimination holds (8 K + 24) n² numbers, of 8 bytes each, or of 4 bytes
     from n = 200 on, where corrections (not the equations) are computed in single precision. That peak is
-    checked before the work starts.
+    checked before the work starts, and refinement stops before a mesh that does not fit.
     """
 
     intervals: int | None = None

@@ -111,3 +111,11 @@ def test_an_extremal_past_a_conjugate_point_is_no_success():
     found = oc.solve(problem(2.0), oc.Pontryagin(), throw=False)
     assert found.status is oc.Status.NOT_MINIMAL
     assert found.result.second_order is False
+
+
+def test_refinement_stops_before_a_mesh_that_does_not_fit():
+    K, n = 8, 2  # room for the first mesh, and for little more
+    found = oc.solve(unstable(), oc.Pontryagin(memory=(8 * (K + 2) + 24) * n**2 * 8), throw=False)
+    assert found.status is oc.Status.REFINEMENT_LIMIT
+    assert found.errors["mesh"] > 1e-6
+    assert found.cost == pytest.approx(oc.solve(unstable(), oc.Pontryagin()).cost, rel=0.05)

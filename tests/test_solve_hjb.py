@@ -1,0 +1,313 @@
+"""The value function against Riccati, open-loop optima, closed forms, and itself on other grids."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import casadi as ca
+import numpy as np
+import pytest
+
+import ocnet as oc
+from ocnet.errors import OptionError, ProblemError, ShapeError, StorageError, UnsupportedError
+from ocnet.hamiltonian import DerivedHamiltonian
+from ocnet.solve_hjb import is_mirrored
+from problems import weight_program
+from tests.hjb_problems import RATE, random_network, regulator, ring, steps
+
+
+def quadratic(P, x):
+    return np.einsum("ki,ij,kj->k", x, P, x)
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_regulator_against_riccati(n):
+    problem, P, K = regulator(n)
+    value = oc.solve_hjb(problem, oc.Grid([-1] * n, [1] * n, 401 if n == 1 else 61), tolerance=1e-10)
+    x = np.random.default_rng(0).uniform(-0.6, 0.6, (50, n))
+    # a quadratic has no error of order 3; what is left comes from the walls and the tolerance
+    np.testing.assert_allclose(value(x), quadratic(P, x), atol=1e-7)
+    np.testing.assert_allclose(value.policy(0.0, x), -x @ K.T, atol=1e-6)
+    assert value.settled
+    assert value.stats["mirrored"]
+    assert value.domain.leak == 0
+
+
+def smooth(n=2):
+    """A problem with the value function v = Σ (cosh x_i − 1) and its stage cost, made to measure."""
+    problem = oc.Problem("made to measure", oc.Discounted(RATE))
+    x, u = problem.state("x", n), problem.control("u", n, lower=-20, upper=20)
+    problem.dynamics(x, -x + u)
+    v, p = ca.sum1(ca.cosh(x) - 1), ca.sinh(x)
+    problem.minimize(stage=RATE * v + ca.dot(p, x) + ca.sumsqr(p) / 4 + ca.sumsqr(u))
+    return problem, lambda x: (np.cosh(x) - 1).sum(axis=1)
+
+
+def test_order_of_each_scheme():
+    problem, exact = smooth()
+    errors = []
+    for m in (17, 33, 65):
+        value = oc.solve_hjb(problem, oc.Grid([-1, -1], [1, 1], m), tolerance=1e-11)
+        x = value.grid.points()
+        inner = (np.abs(x) < 0.8).all(axis=1)
+        errors.append([np.abs(v - exact(x))[inner].max() for v in (value.monotone, value.values)])
+    orders = np.log2(np.array(errors[:-1]) / errors[1:])
+    assert 0.8 < orders[-1, 0] < 1.3
+    assert orders[-1, 1] > 2.7
+
+
+def test_value_iteration_has_order_one_and_agrees():
+    problem, exact = smooth(1)
+    errors = []
+    for m in (41, 81):
+        value = oc.solve_hjb(problem, oc.Grid(-1, 1, m), scheme="value-iteration", tolerance=1e-7)
+        x = value.grid.points()
+        errors.append(np.abs(value.values - exact(x)).max())
+        assert value.error_estimate > 0.3 * errors[-1]
+    assert 0.8 < np.log2(errors[0] / errors[1]) < 1.2
+
+
+def test_a_derived_hamiltonian_gives_the_same_value():
+    _, problem, _ = random_network(2, 1)
+    grid = oc.Grid([-3, -3], [3, 3], 41)
+    exact = oc.solve_hjb(problem, grid)
+    problem.hamiltonian = DerivedHamiltonian(problem)
+    derived = oc.solve_hjb(problem, grid)
+    np.testing.assert_allclose(derived.values, exact.values, atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 7])
+def test_two_neurons_against_pontryagin(seed):
+    _, problem, rng = random_network(2, seed)
+    value = oc.solve_hjb(problem, oc.Grid([-3, -3], [3, 3], 241))
+    solver = oc.prepare(problem, oc.Pontryagin())
+    x = rng.uniform(-2, 2, (5, 2))
+    costs = np.array([solver.solve(parameters={"initial": point}).cost for point in x])
+    error = np.abs(value(x) - costs)
+    assert error.max() < 1e-6
+    assert (value.error_at(x) >= error).all()
+    assert np.abs(value.upper_bound(x) - costs).max() < 1e-8
+
+
+def test_closed_loop_cost_and_dynamic_programming():
+    value = oc.solve_hjb(ring(2), oc.Grid([-3, -3], [3, 3], 481))
+    assert np.abs(value.gaps(50)).max() < 1e-5
+    x = [[1.0, -0.8], [2.0, 1.0]]
+    gap = value.dynamic_programming_gap(x, [0.1, 1.0, 3.0])
+    assert gap.shape == (3, 2)
+    assert np.abs(gap).max() < 1e-5
+
+
+def test_half_of_the_nodes_is_enough_where_the_value_is_even():
+    problem = ring(2)
+    assert is_mirrored(problem.hamiltonian, oc.Grid([-3, -3], [3, 3], 21))
+    assert not is_mirrored(problem.hamiltonian, oc.Grid([-3, -3], [3, 2.9], 21))
+    half = oc.solve_hjb(problem, oc.Grid([-3, -3], [3, 3], (41, 40)), tolerance=1e-10)
+    np.testing.assert_allclose(half.values, half.values[::-1])
+    lop = oc.solve_hjb(problem, oc.Grid([-3, -3], [3, 3.0001], (41, 40)), tolerance=1e-10)
+    x = np.random.default_rng(0).uniform(-2, 2, (20, 2))
+    np.testing.assert_allclose(half(x), lop(x), atol=2e-4)
+
+
+def test_the_wall_of_a_small_box_is_noticed():
+    problem = oc.Problem("pushed out", oc.Discounted(RATE))
+    x, u = problem.state("x"), problem.control("u", lower=-0.5, upper=0.5)
+    problem.dynamics(x, 1 + u)
+    problem.minimize(stage=u**2)
+    value = oc.solve_hjb(problem, oc.Grid(-1, 1, 41))
+    assert value.domain.leak == pytest.approx(0.5, abs=1e-6)
+    problem = oc.Problem("wants out", oc.Discounted(RATE))
+    x, u = problem.state("x"), problem.control("u", lower=-1, upper=1)
+    problem.dynamics(x, u)
+    problem.minimize(stage=(x - 3) ** 2)
+    value = oc.solve_hjb(problem, oc.Grid(-1, 1, 41))
+    assert value.domain.leak == 0
+    assert value.domain.active == 0.5
+
+
+# ---------------------------------------------------------------------- discrete time, finite horizon
+
+
+@pytest.mark.parametrize("n", [1, 2])
+@pytest.mark.parametrize("scheme", ["policy-iteration", "value-iteration"])
+def test_steps_against_riccati(n, scheme):
+    problem, P, K = steps(n)
+    value = oc.solve_hjb(problem, oc.Grid([-1] * n, [1] * n, 41 if n == 1 else 25), scheme=scheme)
+    x = np.random.default_rng(0).uniform(-0.6, 0.6, (30, n))
+    np.testing.assert_allclose(value(x), quadratic(P, x), atol=2e-6)
+    np.testing.assert_allclose(value.policy(0, x), -x @ K.T, atol=1e-4)
+    path = oc.simulate(problem, policy=value.policy, initial=x[0], tf=5)
+    assert np.abs(path.states["x"][-1]).max() < np.abs(x[0]).max()
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_weight_program_is_exact(n):
+    rng = np.random.default_rng(0)
+    targets = rng.choice([-1.0, 1.0], size=(1, n))
+    inputs = 0.4 * targets
+    problem = weight_program.problem(inputs, targets, beta=0.5, tf=0.5, index="both")
+    value = oc.solve_hjb(problem, oc.Grid([-1] * n, [1] * n, 81 if n == 1 else 41))
+    z = rng.uniform(-0.7, 0.7, (30, n))
+    exact = -((z + np.tanh(z)) @ targets[0])
+    assert np.abs(value(z) - exact).max() < (1e-6 if n == 1 else 1e-4)
+    assert np.abs(value(z, 0.25) - exact).max() < (1e-6 if n == 1 else 1e-4)
+
+
+def test_finite_horizon_regulator():
+    problem, _, _ = regulator(1, horizon=oc.Finite(1.0))
+    value = oc.solve_hjb(problem, oc.Grid(-1, 1, 81))
+    indirect = oc.prepare(problem, oc.Collocation(refine_to=1e-9))
+    P, h = 0.0, 1e-4
+    for _ in range(10_000):  # Riccati backwards: P' = 1 − 0.8 P − P²
+
+        def slope(P):
+            return 1 - 0.8 * P - P * P
+
+        k = slope(P + 0.5 * h * slope(P))
+        P += h * k
+    assert indirect is not None
+    x = np.linspace(-0.6, 0.6, 7)[:, None]
+    np.testing.assert_allclose(value(x), P * x[:, 0] ** 2, atol=1e-6)
+    np.testing.assert_allclose(value(x, 1.0), 0, atol=1e-12)
+    np.testing.assert_allclose(value.policy(0.0, x)[:, 0], -P * x[:, 0], atol=1e-5)
+
+
+# ---------------------------------------------------------------------- files
+
+
+def test_save_and_load(tmp_path):
+    problem = ring(2)
+    value = oc.solve_hjb(problem, oc.Grid([-3, -3], [3, 3], 31))
+    value.save(tmp_path / "value.nc")
+    again = oc.ValueFunction.load(tmp_path / "value.nc", problem)
+    x = np.random.default_rng(0).uniform(-2, 2, (10, 2))
+    np.testing.assert_array_equal(again(x), value(x))
+    np.testing.assert_array_equal(again.policy(0.0, x), value.policy(0.0, x))
+    np.testing.assert_array_equal(again.error_at(x), value.error_at(x))
+    assert str(again) == str(value)
+    assert again.domain == value.domain
+    alone = oc.ValueFunction.load(tmp_path / "value.nc")
+    np.testing.assert_array_equal(alone.gradient(x), value.gradient(x))
+    with pytest.raises(ProblemError, match="without its problem"):
+        alone.policy(0.0, x)
+    with pytest.raises(StorageError, match="2 states"):
+        oc.ValueFunction.load(tmp_path / "value.nc", ring(3))
+    with pytest.raises(StorageError, match="no file"):
+        oc.ValueFunction.load(tmp_path / "nothing.nc")
+
+
+SCRIPT = """
+import ocnet as oc
+from tests.hjb_problems import ring
+value = oc.solve_hjb(ring(3), oc.Grid([-3] * 3, [3] * 3, 41), checkpoint=r"{path}", interval=0.0)
+value.save(r"{path}.nc")
+"""
+
+
+@pytest.mark.slow
+def test_killed_and_resumed(tmp_path):
+    path = tmp_path / "checkpoint.npz"
+    command = [sys.executable, "-c", SCRIPT.format(path=path)]
+    process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": os.getcwd()})
+    deadline = time.monotonic() + 120
+    while not path.exists() or path.stat().st_size < 500_000:
+        assert process.poll() is None, "the solve ended before it was killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    problem, grid = ring(3), oc.Grid([-3] * 3, [3] * 3, 41)
+    with pytest.raises(StorageError, match="another problem"):
+        oc.solve_hjb(problem, oc.Grid([-3] * 3, [3] * 3, 39), checkpoint=path)
+    resumed = oc.solve_hjb(problem, grid, checkpoint=path)
+    assert not path.exists()
+    whole = oc.solve_hjb(problem, grid)
+    np.testing.assert_allclose(resumed.values, whole.values, atol=1e-12, rtol=0)
+    np.testing.assert_array_equal(resumed.history, whole.history)
+
+
+# ---------------------------------------------------------------------- what is refused
+
+
+def stated(horizon=None, **state):
+    problem = oc.Problem("refused", horizon or oc.Discounted(0.5))
+    x, u = problem.state("x", **state), problem.control("u", lower=-1, upper=1)
+    problem.dynamics(x, u - x)
+    return problem, x, u
+
+
+def with_unknown():
+    problem = oc.Problem("refused", oc.Discounted(0.5))
+    x, q = problem.state("x"), problem.unknown("q", lower=0, upper=1, guess=0.5)
+    problem.dynamics(x, q - x)
+    problem.minimize(stage=x**2)
+    return problem
+
+
+def with_constraint():
+    problem, x, u = stated()
+    problem.minimize(stage=x**2 + u**2)
+    problem.constrain(x + u, upper=1)
+    return problem
+
+
+def of_time():
+    problem, x, u = stated()
+    problem.minimize(stage=x**2 + u**2 * (1 + ca.sin(problem.time)))
+    return problem
+
+
+def simple(horizon=None, **state):
+    problem, x, u = stated(horizon, **state)
+    problem.minimize(stage=ca.sumsqr(x) + u**2)
+    return problem
+
+
+@pytest.mark.parametrize(
+    ("problem", "words"),
+    [
+        (with_unknown, "unknown constants"),
+        (with_constraint, "constraints"),
+        (of_time, "depend on time"),
+        (lambda: simple(oc.FreeTime(0.1, 2, 1)), "free final time"),
+        (lambda: simple(oc.Steps(5)), "finite number of steps"),
+        (lambda: simple(oc.Finite(1.0), final=0.0), "final states"),
+        (lambda: simple(lower=-0.5, upper=0.5), "walls of the grid"),
+    ],
+)
+def test_unsupported(problem, words):
+    with pytest.raises(UnsupportedError, match=words):
+        oc.solve_hjb(problem(), oc.Grid(-1, 1, 21))
+
+
+def test_wrong_arguments():
+    problem, grid = simple(), oc.Grid(-1, 1, 21)
+    with pytest.raises(ShapeError, match="2 axes"):
+        oc.solve_hjb(problem, oc.Grid([-1, -1], [1, 1], 21))
+    with pytest.raises(OptionError, match="scheme"):
+        oc.solve_hjb(problem, grid, scheme="magic")
+    with pytest.raises(OptionError, match="tolerance"):
+        oc.solve_hjb(problem, grid, tolerance=1.0)
+    with pytest.raises(OptionError, match="Grid"):
+        oc.solve_hjb(problem, (-1, 1))
+    with pytest.raises(ProblemError, match="no cost"):
+        oc.solve_hjb(stated()[0], grid)
+    with pytest.raises(UnsupportedError, match=r"bytes .* may be used"):
+        oc.solve_hjb(problem, grid, memory=1e3)
+    four = oc.Problem("four", oc.Finite(1.0))
+    x = four.state("x", 4)
+    four.dynamics(x, -x)
+    four.minimize(stage=ca.sumsqr(x))
+    with pytest.raises(UnsupportedError, match="three states"):
+        oc.solve_hjb(four, oc.Grid([-1] * 4, [1] * 4, 9))
+
+
+def test_an_unbounded_control_without_a_price():
+    problem = oc.Problem("free of charge", oc.Discounted(0.5))
+    x, u = problem.state("x"), problem.control("u")
+    problem.dynamics(x, u - x)
+    problem.minimize(stage=x**2)
+    with pytest.raises(UnsupportedError, match="no bound"):
+        oc.solve_hjb(problem, oc.Grid(-1, 1, 21))
