@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import product
 
-
 import numpy as np
 
 Gradient = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]  # H and H_p
 
-PASSES = 60  # over the components of θ
-BISECTIONS = 90
+PASSES = 40  # over the components of θ
+SETTLED = 1e-11  # movement of θ that counts as none, relative to 1 + |θ|
+ROOTS = 90
+FLAT = 1e-14  # a drift that counts as none
 WALL = 1e8  # stands for an infinite price, relative to 1 + the finite one
 
 
@@ -45,7 +46,9 @@ def upwind(
     Exact where the components of H_p do not depend on each other's θ, or H is smooth; the components are
     repeated until none moves any more.
     """
-    scale = 1.0 + np.where(np.isfinite(p_plus), abs(p_plus), 0) + np.where(np.isfinite(p_minus), abs(p_minus), 0)
+    scale = (
+        1.0 + np.where(np.isfinite(p_plus), abs(p_plus), 0) + np.where(np.isfinite(p_minus), abs(p_minus), 0)
+    )
     low, high = np.fmax(p_minus, -WALL * scale), np.fmin(p_plus, WALL * scale)
     concave = low > high
     best = np.full(len(x), np.inf)
@@ -74,51 +77,49 @@ def _largest(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return θ in [lower, upper] with the largest H, and H and H_p there."""
     theta = np.clip(0.5 * (np.fmax(lower, -1e3) + np.fmin(upper, 1e3)), lower, upper)
-    single = x.shape[1] == 1
+    rows = np.arange(len(x))
     for _ in range(PASSES):
-        before = theta.copy()
+        before = theta[rows].copy()
         for i in range(x.shape[1]):
-            theta[:, i] = _component(function, t, x, theta, lower, upper, i)
-        if single or np.abs(theta - before).max() <= 1e-12 * (1 + np.abs(theta).max()):
+            part = theta[rows]
+            part[:, i] = _component(function, t[rows], x[rows], part, lower[rows, i], upper[rows, i], i)
+            theta[rows] = part
+        moved = np.abs(theta[rows] - before) > SETTLED * (1 + np.abs(before))
+        rows = rows[moved.any(axis=1)] if x.shape[1] > 1 else rows[:0]
+        if not len(rows):
             break
     H, H_p = function(t, x, theta)
     return theta, H, H_p
 
 
 def _component(
-    function: Gradient,
-    t: np.ndarray,
-    x: np.ndarray,
-    theta: np.ndarray,
-    lower: np.ndarray,
-    upper: np.ndarray,
-    i: int,
+    function: Gradient, t: np.ndarray, x: np.ndarray, theta: np.ndarray, a: np.ndarray, b: np.ndarray, i: int
 ) -> np.ndarray:
-    """Return component i of θ: an end, or the root of H_p,i, which falls in θ_i."""
+    """Return component i of θ in [a, b]: an end, or the root of H_p,i, which falls in θ_i."""
 
     def slope(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
         trial = theta[rows]
-        trial[:, i] = values[rows]
+        trial[:, i] = values
         return function(t[rows], x[rows], trial)[1][:, i]
 
-    everything = np.arange(len(x))
-    a, b = lower[:, i].copy(), upper[:, i].copy()
-    result = b.copy()
-    falling = everything[slope(b, everything) < 0]
-    falling = falling[a[falling] < b[falling]]
-    at_low = slope(a, falling) <= 0 if len(falling) else np.zeros(0, dtype=bool)
-    result[falling[at_low]] = a[falling[at_low]]
-    rows = falling[~at_low]
-    for _ in range(BISECTIONS):
+    rows = np.arange(len(x))
+    result, fb = b.copy(), slope(b, rows)
+    rows = rows[(fb < 0) & (a < b)]
+    if not len(rows):
+        return result
+    fa = slope(a[rows], rows)
+    result[rows[fa <= 0]] = a[rows[fa <= 0]]
+    rows, fa = rows[fa > 0], fa[fa > 0]
+    a, b, fb = a[rows], b[rows], fb[rows]
+    for k in range(ROOTS):  # false position with halved ends (Illinois), and a bisection every third time
         if not len(rows):
             break
-        middle = result.copy()
-        middle[rows] = 0.5 * (a[rows] + b[rows])
+        middle = 0.5 * (a + b) if k % 3 == 2 else (a * fb - b * fa) / (fb - fa)
         f = slope(middle, rows)
         up = f > 0
-        a[rows[up]], b[rows[~up]] = middle[rows[up]], middle[rows[~up]]
-        result[rows] = middle[rows]
-        rows = rows[(f != 0) & (b[rows] - a[rows] > 1e-15 * (1 + np.abs(a[rows])))]
+        fa, fb = np.where(up, f, 0.5 * fa), np.where(up, 0.5 * fb, f)
+        a, b = np.where(up, middle, a), np.where(up, b, middle)
+        result[rows] = middle
+        going = (np.abs(f) > FLAT) & (b - a > 1e-15 * (1 + np.abs(a)))
+        rows, a, b, fa, fb = rows[going], a[going], b[going], fa[going], fb[going]
     return result
-
-

@@ -1,0 +1,154 @@
+"""Grid functions between the nodes: piecewise cubic along every axis, with a continuous gradient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from scipy.sparse import csr_matrix
+
+from ocnet.methods.hjb.differences import derivative_weights, strides_of
+from ocnet.methods.hjb.grid import Grid
+
+WIDTH = 6  # nodes that a value along one axis depends on
+_compiled: Any = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
+
+
+class Interpolation:
+    """Tensor products of cubic Hermite polynomials whose slopes are central differences of order 4.
+
+    Values are accurate to order 4, gradients to order 3; both are continuous.
+
+    Parameters
+    ----------
+    grid : Grid
+    """
+
+    def __init__(self, grid: Grid) -> None:
+        self.grid = grid
+        self.shape = np.array(grid.shape, dtype=np.int64)
+        n, most = grid.dimension, max(grid.shape)
+        self.nodes = np.full((n, most), np.inf)
+        self.slopes = np.zeros((n, most, 5))
+        for d, nodes in enumerate(grid.axes):
+            m = len(nodes)
+            self.nodes[d, :m] = nodes
+            start = np.clip(np.arange(m) - 2, 0, m - 5)
+            stencil = nodes[start[:, None] + np.arange(5)]
+            self.slopes[d, :m] = derivative_weights(stencil, np.arange(m) - start)
+
+    def __call__(self, values: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return values (points,) and gradients (points, n) at points x (points, n) inside the box."""
+        return _evaluate(values, self.shape, self.nodes, self.slopes, np.ascontiguousarray(x))
+
+    def onto(self, values: np.ndarray, grid: Grid) -> np.ndarray:
+        """Return the values (size,) at the nodes of another grid on the same box."""
+        result = values.reshape(self.grid.shape)
+        for d, wanted in enumerate(grid.axes):
+            first, weights = _weights_at(wanted, self.nodes[d], self.slopes[d], int(self.shape[d]))
+            columns = first[:, None] + np.arange(WIDTH)
+            rows = np.repeat(np.arange(len(wanted)), WIDTH)
+            size = (len(wanted), len(self.grid.axes[d]))
+            matrix = csr_matrix((weights.reshape(-1), (rows, columns.reshape(-1))), shape=size)
+            moved = np.moveaxis(result, d, 0)
+            flat = np.ascontiguousarray(moved).reshape(len(self.grid.axes[d]), -1)
+            product = matrix @ flat
+            result = np.moveaxis(product.reshape(len(wanted), *moved.shape[1:]), 0, d)
+        return np.ascontiguousarray(result).reshape(-1)
+
+
+@_compiled
+def _weights(
+    x: float, nodes: np.ndarray, slopes: np.ndarray, count: int, w: np.ndarray, dw: np.ndarray
+) -> int:
+    """Fill the weights of the value and of its derivative; return the first node of the stencil."""
+    low, high = 0, count - 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        if nodes[middle] <= x:
+            low = middle
+        else:
+            high = middle
+    i, h = low, nodes[low + 1] - nodes[low]
+    s = min(max((x - nodes[i]) / h, 0.0), 1.0)
+    first = min(max(i - 2, 0), count - WIDTH)
+    for m in range(WIDTH):
+        w[m] = 0.0
+        dw[m] = 0.0
+    w[i - first] += (1.0 + 2.0 * s) * (1.0 - s) ** 2
+    w[i + 1 - first] += s * s * (3.0 - 2.0 * s)
+    dw[i - first] -= 6.0 * s * (1.0 - s) / h
+    dw[i + 1 - first] += 6.0 * s * (1.0 - s) / h
+    left, right = s * (1.0 - s) ** 2 * h, -s * s * (1.0 - s) * h
+    dleft, dright = (1.0 - s) * (1.0 - 3.0 * s), s * (3.0 * s - 2.0)
+    for side in range(2):
+        node = i + side
+        start = min(max(node - 2, 0), count - 5) - first
+        a, da = (left, dleft) if side == 0 else (right, dright)
+        for m in range(5):
+            w[start + m] += a * slopes[node, m]
+            dw[start + m] += da * slopes[node, m]
+    return first
+
+
+@_compiled
+def _weights_at(x: np.ndarray, nodes: np.ndarray, slopes: np.ndarray, count: int) -> Any:
+    first, weights = np.empty(len(x), dtype=np.int64), np.empty((len(x), WIDTH))
+    unused = np.empty(WIDTH)
+    for k in range(len(x)):
+        first[k] = _weights(x[k], nodes, slopes, count, weights[k], unused)
+    return first, weights
+
+
+@_compiled
+def _evaluate(
+    values: np.ndarray, shape: np.ndarray, nodes: np.ndarray, slopes: np.ndarray, x: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    points, n = x.shape
+    strides = strides_of(shape)
+    result, gradient = np.empty(points), np.empty((points, n))
+    w, dw = np.empty((n, WIDTH)), np.empty((n, WIDTH))
+    index, value_of = np.zeros(n, dtype=np.int64), np.empty(n + 1)
+    slopes_of = np.empty((n + 1, n))
+    for k in range(points):
+        base = 0
+        for d in range(n):
+            base += strides[d] * _weights(x[k, d], nodes[d], slopes[d], shape[d], w[d], dw[d])
+            index[d] = 0
+        # Sums over the last axes first: value_of[d] and slopes_of[d] collect what axes d, d + 1, … give.
+        value_of[:] = 0.0
+        slopes_of[:] = 0.0
+        while index[0] < WIDTH:
+            offset = base
+            for d in range(n - 1):
+                offset += index[d] * strides[d]
+            total, slope = 0.0, 0.0
+            for m in range(WIDTH):
+                total += w[n - 1, m] * values[offset + m]
+                slope += dw[n - 1, m] * values[offset + m]
+            level = n - 1
+            value_of[level] = total
+            for e in range(n):
+                slopes_of[level, e] = 0.0
+            slopes_of[level, n - 1] = slope
+            if n == 1:
+                break
+            while level > 0:
+                up, m = level - 1, index[level - 1]
+                value_of[up] += w[up, m] * value_of[level]
+                for e in range(level, n):
+                    slopes_of[up, e] += w[up, m] * slopes_of[level, e]
+                slopes_of[up, up] += dw[up, m] * value_of[level]
+                value_of[level] = 0.0
+                for e in range(n):
+                    slopes_of[level, e] = 0.0
+                index[up] += 1
+                if index[up] < WIDTH or up == 0:
+                    break
+                index[up] = 0
+                level = up
+        result[k] = value_of[0]
+        for e in range(n):
+            gradient[k, e] = slopes_of[0, e]
+    return result, gradient

@@ -1,0 +1,312 @@
+"""solve_hjb: the value function and the feedback of a problem with few states."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any, Literal
+
+import numpy as np
+import psutil
+from threadpoolctl import ThreadpoolController
+
+from ocnet.errors import OptionError, ProblemError, ShapeError, UnsupportedError
+from ocnet.hamiltonian import Hamiltonian
+from ocnet.horizon import Discounted, Finite, FreeTime, Steps
+from ocnet.methods.hjb.accuracy import Accuracy, extrapolated, plain
+from ocnet.methods.hjb.checkpoint import Checkpoint
+from ocnet.methods.hjb.discrete import solve_steps
+from ocnet.methods.hjb.domain import examined
+from ocnet.methods.hjb.finite_horizon import march
+from ocnet.methods.hjb.grid import Grid
+from ocnet.methods.hjb.levels import ORDER, PolicyIteration, Report
+from ocnet.methods.hjb.scheme import Scheme
+from ocnet.methods.hjb.slices import Slices
+from ocnet.methods.hjb.value_iteration import value_iteration
+from ocnet.pointwise import evaluate
+from ocnet.problem import Problem
+from ocnet.progress import live
+from ocnet.value_function import ValueFunction
+
+SchemeName = Literal["policy-iteration", "value-iteration"]
+SCHEMES = ("policy-iteration", "value-iteration")
+MIRROR_TRIALS = 64
+LEVELS = 4  # that the estimate of the error looks at
+_BLAS = ThreadpoolController()
+
+
+def solve_hjb(
+    problem: Problem,
+    grid: Grid,
+    *,
+    scheme: SchemeName = "policy-iteration",
+    tolerance: float = 1e-8,
+    progress: bool = False,
+    memory: float | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    interval: float = 60.0,
+) -> ValueFunction:
+    """Compute the value function of a problem with few states, and with it the feedback from every state.
+
+    Parameters
+    ----------
+    problem : Problem
+        Whose Hamiltonian has a finite minimiser: bounded controls, or a cost strictly convex in them. With an
+        infinite discounted horizon, in continuous time or in steps; or a finite one and up to three states.
+    grid : Grid
+        The box of states, whose walls no path may cross, and its nodes.
+    scheme : {"policy-iteration", "value-iteration"}
+        Policy iteration on nested grids with correction to higher order; or plain semi-Lagrangian value
+        iteration, the reference method, of order 1. On a finite horizon both march backwards in time.
+    tolerance : float
+        Of the discrete equations, in (0, 1e-2]: the largest change relative to 1 + the largest value.
+    progress : bool
+        Show a live line.
+    memory : float, optional
+        Bytes that may be used; what the machine has free if left out.
+    checkpoint : path, optional
+        Of a file in which a policy iteration keeps what it has every `interval` seconds. If it is there, the
+        solve goes on from it, to the same answer; it is removed at the end.
+    interval : float
+        Seconds between two checkpoints.
+
+    Returns
+    -------
+    ValueFunction
+
+    Raises
+    ------
+    ShapeError, OptionError, ProblemError
+        For a grid of another dimension, options out of range, or a problem without cost.
+    UnsupportedError
+        For what this road cannot treat, and for more nodes than fit into memory.
+
+    Examples
+    --------
+    >>> import ocnet as oc
+    >>> problem = oc.Problem("regulator", horizon=oc.Discounted(0.5))
+    >>> x, u = problem.state("x"), problem.control("u", lower=-2, upper=2)
+    >>> problem.dynamics(x, u)
+    >>> problem.minimize(stage=x**2 + u**2)
+    >>> value = oc.solve_hjb(problem, oc.Grid(-1, 1, 401))
+    >>> round(value([0.5]) / 0.5**2, 4)  # (√17 − 1)/4, from Riccati's equation
+    0.7808
+    """
+    _check(problem, grid, scheme, tolerance)
+    hamiltonian = problem.hamiltonian
+    begun = time.process_time()
+    mirrored = is_mirrored(hamiltonian, grid)
+    _check_memory(problem, grid, mirrored, memory)
+    identity = _identity(hamiltonian, grid, tolerance)
+    identity = _identity(hamiltonian, grid, tolerance)
+    kept = None if checkpoint is None else Checkpoint(checkpoint, identity, interval)
+    with live(problem.name, progress) as report, _BLAS.limit(limits=1, user_api="blas"):
+        if isinstance(problem.horizon, Finite):
+            parts = _backwards(problem, hamiltonian, grid, report)
+        elif isinstance(problem.horizon, Steps):
+            parts = _by_steps(hamiltonian, grid, tolerance, scheme == "policy-iteration", report)
+        elif scheme == "value-iteration":
+            parts = _by_values(hamiltonian, grid, tolerance, report)
+        else:
+            parts = _by_policies(hamiltonian, grid, tolerance, mirrored, report, kept)
+    leak, active = parts.pop("leak"), parts.pop("active")
+    domain = examined(problem, grid, leak, active) if isinstance(problem.horizon, Discounted) else None
+    stats = {"scheme": scheme, "seconds": time.process_time() - begun, "mirrored": mirrored, "leak": leak}
+    return ValueFunction(problem, problem.name, domain=domain, stats=stats, rate=hamiltonian.rate, **parts)
+
+
+def _by_policies(
+    hamiltonian: Hamiltonian,
+    grid: Grid,
+    tolerance: float,
+    mirrored: bool,
+    report: Report | None,
+    checkpoint: Checkpoint | None,
+) -> dict[str, Any]:
+    keep = None if checkpoint is None else checkpoint.keep
+    solver = PolicyIteration(hamiltonian, grid, tolerance, mirrored, report, keep)
+    state = solver.run(None if checkpoint is None else checkpoint.state())
+    if checkpoint is not None:
+        checkpoint.remove()
+    monotone, values, settled = state.done[-1]
+    scheme = Scheme(hamiltonian, grid, mirrored, ORDER)
+    grids, done = solver.grids[-LEVELS:], state.done[-LEVELS:]
+    if len(grids) == 1:
+        accuracy = Accuracy(values, grid, np.abs(values - monotone))
+    elif settled and done[-2][2]:
+        accuracy = extrapolated(grids, [accurate for _, accurate, _ in done], ORDER)
+    else:
+        accuracy = extrapolated(grids, [first for first, _, _ in done], 1)
+    return {
+        "slices": Slices(grid, accuracy.values[None, :]),
+        "error_grid": accuracy.grid,
+        "errors": accuracy.error,
+        "monotone": monotone,
+        "settled": settled,
+        "residual": state.history[-1][3],
+        "history": np.array(state.history),
+        "leak": state.leak,
+        "active": scheme.active(accuracy.values),
+    }
+
+
+def _by_values(
+    hamiltonian: Hamiltonian, grid: Grid, tolerance: float, report: Report | None
+) -> dict[str, Any]:
+    coarse = grid.halved()
+    grids = [grid] if coarse is None else [coarse, grid]
+    found = [value_iteration(hamiltonian, g, tolerance, report) for g in grids]
+    values, history, leak = found[-1]
+    if len(grids) == 1:
+        accuracy = Accuracy(values, grid, np.full(grid.size, np.inf))
+    else:
+        accuracy = plain([v for v, _, _ in found], grids)
+    return {
+        "slices": Slices(grid, values[None, :]),
+        "error_grid": accuracy.grid,
+        "errors": accuracy.error,
+        "monotone": values,
+        "settled": True,
+        "residual": history[-1][3],
+        "history": np.array(history),
+        "leak": leak,
+        "active": Scheme(hamiltonian, grid, False, 1).active(values),
+    }
+
+
+def _by_steps(
+    hamiltonian: Hamiltonian, grid: Grid, tolerance: float, policies: bool, report: Report | None
+) -> dict[str, Any]:
+    grids, found, history, leak = solve_steps(hamiltonian, grid, tolerance, policies, report)
+    values = found[-1]
+    accuracy = Accuracy(values, grid, np.full(grid.size, np.inf)) if len(found) < 2 else plain(found, grids)
+    return {
+        "slices": Slices(grid, values[None, :]),
+        "error_grid": accuracy.grid,
+        "errors": accuracy.error,
+        "monotone": values,
+        "settled": True,
+        "residual": history[-1][3],
+        "history": np.array(history),
+        "leak": leak,
+        "active": 0.0,
+        "discrete": True,
+    }
+
+
+def _backwards(
+    problem: Problem, hamiltonian: Hamiltonian, grid: Grid, report: Report | None
+) -> dict[str, Any]:
+    horizon, f = problem.horizon, problem.functions
+    assert isinstance(horizon, Finite)
+    p = f.pack(problem.parameter_values(), "parameter")
+
+    def terminal(x: np.ndarray) -> np.ndarray:
+        end = np.full(len(x), float(horizon.tf))
+        return evaluate(f.terminal, end, x, np.zeros(f.nx), np.zeros(f.nu), np.zeros(0), p)[0].reshape(-1)
+
+    span = (float(horizon.t0), float(horizon.tf))
+    times, values = march(hamiltonian, grid, span, terminal, ORDER, report)
+    monotone = march(hamiltonian, grid, span, terminal, 1)[1][0]
+    coarse = grid.halved()
+    if coarse is None:
+        accuracy = Accuracy(values[0], grid, np.abs(values[0] - monotone))
+    else:
+        accuracy = plain([march(hamiltonian, coarse, span, terminal)[1][0], values[0]], [coarse, grid])
+    return {
+        "slices": Slices(grid, values, times),
+        "error_grid": accuracy.grid,
+        "errors": accuracy.error,
+        "monotone": monotone,
+        "settled": True,
+        "residual": 0.0,
+        "history": np.zeros((0, 4)),
+        "leak": 0.0,
+        "active": 0.0,
+    }
+
+
+def is_mirrored(hamiltonian: Hamiltonian, grid: Grid) -> bool:
+    """Return whether v(−x) = v(x): a symmetric box, and H(−x, −p) = H(x, p) at random points."""
+    if not grid.symmetric:
+        return False
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-1, 1, (MIRROR_TRIALS, grid.dimension)) * np.array(grid.upper)
+    p = rng.standard_normal(x.shape)
+    here, there = hamiltonian.value(0.0, x, p), hamiltonian.value(0.0, -x, -p)
+    return bool(np.abs(here - there).max() <= 1e-12 * (1 + np.abs(here).max()))
+
+
+def _identity(hamiltonian: Hamiltonian, grid: Grid, tolerance: float) -> np.ndarray:
+    """Return numbers that tell this solve from others: the grid, the tolerance, and H at a few points."""
+    rng = np.random.default_rng(1)
+    low, high = np.array(grid.lower), np.array(grid.upper)
+    x = low + rng.uniform(size=(8, grid.dimension)) * (high - low)
+    H = hamiltonian.value(0.0, x, rng.standard_normal(x.shape))
+    return np.concatenate([low, high, grid.shape, grid.grading, [tolerance, hamiltonian.rate], H])
+
+
+def depends_on_time(problem: Problem) -> bool:
+    """Return whether time appears in the dynamics or the stage cost."""
+    f = problem.functions
+    return any(g.jac_sparsity(0, 0).nnz() > 0 for g in (f.dynamics, f.stage))
+
+
+def needed_bytes(grid: Grid, mirrored: bool) -> float:
+    """Return about how many bytes a solve on a grid holds at its peak."""
+    n, size = grid.dimension, float(grid.size)
+    half = 0.5 * size if mirrored else size
+    return 8.0 * (8 * size + half * (3 * n + 5)) * (1 + 2.0**-n)
+
+
+def _check(problem: Problem, grid: Grid, scheme: str, tolerance: float) -> None:
+    if not isinstance(problem, Problem):
+        raise ProblemError(f"solve_hjb: got a {type(problem).__name__}; expected a Problem.")
+    where = f"solve_hjb '{problem.name}'"
+    if not isinstance(grid, Grid):
+        raise OptionError(f"{where}: grid is {grid!r:.60}; expected an ocnet.Grid(lower, upper, shape).")
+    if scheme not in SCHEMES:
+        raise OptionError(f"{where}: scheme is {scheme!r}; expected one of {list(SCHEMES)}.")
+    if not isinstance(tolerance, (int, float)) or not 0 < tolerance <= 1e-2:
+        raise OptionError(f"{where}: tolerance is {tolerance!r}; expected a number in (0, 1e-2].")
+    f, horizon = problem.functions, problem.horizon
+    if not f.has_cost:
+        raise ProblemError(f"{where}: it has no cost; call problem.minimize first.")
+    if grid.dimension != f.nx:
+        raise ShapeError(f"{where}: the grid has {grid.dimension} axes; the problem has {f.nx} states.")
+    reasons = {
+        "a free final time": isinstance(horizon, FreeTime),
+        "a finite number of steps": isinstance(horizon, Steps) and horizon.n is not None,
+        f"unknown constants ({', '.join(v.name for v in f.unknowns)})": bool(f.unknowns),
+        f"constraints ({', '.join(c.name for c in problem.constraints)})": bool(problem.constraints),
+        "data terms at sample times": bool(problem.samples),
+        "prescribed final states": any(v.final is not None for v in f.states),
+        "dynamics or costs that depend on time, on an infinite horizon": not isinstance(horizon, Finite)
+        and depends_on_time(problem),
+        "more than three states on a finite horizon": isinstance(horizon, Finite) and f.nx > 3,
+    }
+    for reason, holds in reasons.items():
+        if holds:
+            raise UnsupportedError(
+                f"{where}: value functions on grids cannot treat {reason}; use oc.solve with "
+                "ocnet.Collocation."
+            )
+    bounds = f.bounds(f.pack(problem.parameter_values(), "parameter"))
+    low, high = np.array(grid.lower), np.array(grid.upper)
+    for i in np.flatnonzero((low < bounds.x_lower) | (high > bounds.x_upper)):
+        raise UnsupportedError(
+            f"{where}: {f.labels('state')[i]} has bounds [{bounds.x_lower[i]:g}, {bounds.x_upper[i]:g}] and "
+            f"the grid goes from {low[i]:g} to {high[i]:g}; only the walls of the grid hold a state: put "
+            "them at its bounds."
+        )
+
+
+def _check_memory(problem: Problem, grid: Grid, mirrored: bool, memory: float | None) -> None:
+    needed = needed_bytes(grid, mirrored)
+    free = float(psutil.virtual_memory().available) if memory is None else float(memory)
+    if needed > free:
+        raise UnsupportedError(
+            f"solve_hjb '{problem.name}': {grid.size} nodes ({' × '.join(map(str, grid.shape))}) take about "
+            f"{needed:.3g} bytes and {free:.3g} may be used; take fewer nodes, or "
+            "oc.solve(problem, oc.Pontryagin()), which needs no grid."
+        )

@@ -1,0 +1,109 @@
+"""Value functions in files (netCDF through xarray, never a pickle)."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ocnet.errors import StorageError
+from ocnet.methods.hjb.domain import Domain
+from ocnet.methods.hjb.grid import Grid
+from ocnet.methods.hjb.slices import Slices
+from ocnet.trajectory import FORMAT, open_dataset
+from ocnet.value_function import ValueFunction
+
+if TYPE_CHECKING:
+    from ocnet.problem import Problem
+
+KIND = "ValueFunction"
+
+
+def write(value: ValueFunction, path: str | os.PathLike[str]) -> None:
+    """Write a value function; an existing file is replaced."""
+    import xarray
+
+    axes = [f"x{d}" for d in range(value.dimension)]
+    coarse = [f"error_x{d}" for d in range(value.dimension)]
+    coordinates: dict[str, Any] = dict(zip(axes, value.grid.axes, strict=True))
+    coordinates |= dict(zip(coarse, value.error_grid.axes, strict=True))
+    slices = value.slices.values.reshape(-1, *value.grid.shape)
+    variables: dict[str, Any] = {
+        "value": (axes, slices[0]) if value.time is None else (["time", *axes], slices),
+        "monotone": (axes, value.monotone.reshape(value.grid.shape)),
+        "error": (coarse, value.errors.reshape(value.error_grid.shape)),
+        "history": (["iteration", "entry"], value.history),
+    }
+    if value.time is not None:
+        coordinates["time"] = value.time
+    attributes: dict[str, Any] = {
+        "format": f"ocnet {FORMAT}",
+        "kind": KIND,
+        "name": value.name,
+        "settled": int(value.settled),
+        "discrete": int(value.discrete),
+        "residual": value.residual,
+        "rate": value.rate,
+        "scheme": str(value.stats.get("scheme", "")),
+        "seconds": float(value.stats.get("seconds", np.nan)),
+        "mirrored": int(bool(value.stats.get("mirrored", False))),
+    }
+    for name, grid in (("grid", value.grid), ("error_grid", value.error_grid)):
+        attributes |= {f"{name}_lower": grid.lower, f"{name}_upper": grid.upper}
+        attributes |= {f"{name}_shape": grid.shape, f"{name}_grading": grid.grading}
+    if value.domain is not None:
+        attributes |= {"leak": value.domain.leak, "active": value.domain.active}
+        for name in ("holding", "holding_all"):
+            if (factors := getattr(value.domain, name)) is not None:
+                attributes[name] = factors
+    xarray.Dataset(variables, coordinates, attributes).to_netcdf(path, engine="h5netcdf")
+
+
+def read(path: str | os.PathLike[str], problem: Problem | None = None) -> ValueFunction:
+    """Read what :func:`write` wrote."""
+    data = open_dataset(path)
+    try:
+        a = data.attrs
+        if a["kind"] != KIND:
+            raise StorageError(f"load: '{path}' holds a {a['kind']}; expected a value function.")
+        grid, error_grid = _grid(a, "grid"), _grid(a, "error_grid")
+        time = np.asarray(data["time"]) if "time" in data.coords else None
+        domain = None
+        if "leak" in a:
+            factors = [
+                tuple(np.atleast_1d(a[n]).tolist()) if n in a else None for n in ("holding", "holding_all")
+            ]
+            domain = Domain(float(a["leak"]), float(a["active"]), *factors)
+        value = ValueFunction(
+            problem,
+            str(a["name"]),
+            Slices(grid, np.asarray(data["value"]).reshape(-1, grid.size), time),
+            monotone=np.asarray(data["monotone"]).reshape(-1),
+            error_grid=error_grid,
+            errors=np.asarray(data["error"]).reshape(-1),
+            settled=bool(a["settled"]),
+            residual=float(a["residual"]),
+            history=np.asarray(data["history"]),
+            domain=domain,
+            stats={"scheme": a["scheme"], "seconds": float(a["seconds"]), "mirrored": bool(a["mirrored"])},
+            discrete=bool(a["discrete"]),
+            rate=float(a["rate"]),
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        if isinstance(error, StorageError):
+            raise
+        raise StorageError(
+            f"load: '{path}' lacks a part or has one of the wrong form ({error!r})."
+        ) from error
+    if problem is not None and problem.functions.nx != grid.dimension:
+        raise StorageError(
+            f"load: '{path}' holds a value function of {grid.dimension} states; the problem '{problem.name}' "
+            f"has {problem.functions.nx}."
+        )
+    return value
+
+
+def _grid(attributes: dict[str, Any], name: str) -> Grid:
+    parts = [np.atleast_1d(attributes[f"{name}_{part}"]) for part in ("lower", "upper", "shape", "grading")]
+    return Grid(*parts)
