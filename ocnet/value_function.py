@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from ocnet.errors import DataError, ProblemError, ShapeError, SolveError
 from ocnet.hamiltonian import Hamiltonian
+from ocnet.methods.hjb.basins import feedback_paths
 from ocnet.methods.hjb.closed_loop import Paths, paths
 from ocnet.methods.hjb.domain import Domain
 from ocnet.methods.hjb.grid import Grid
@@ -19,6 +21,7 @@ from ocnet.methods.hjb.slices import Slices
 
 if TYPE_CHECKING:
     from ocnet.problem import Problem
+    from ocnet.trajectory import Trajectory
 
 SAMPLES = 50  # closed-loop costs that judge a value function
 SETTLED = 1e-5  # discount at which a closed loop is cut; the value function stands for the rest
@@ -215,6 +218,23 @@ class ValueFunction:
         last = float(loop.time[-1])
         cost = loop.cost[-1] + discount * self.slices.at(last, end)[0]
         return float(cost[0]) if one else cost
+
+    def starts(self, problem: Problem, parameters: Mapping[str, Any] | None = None) -> list[Trajectory]:
+        """Return guesses for :func:`ocnet.solve`: the feedback's path, and one into each other basin nearby.
+
+        Parameters
+        ----------
+        problem : Problem
+            With the same states and controls.
+        parameters : mapping, optional
+            Values by name, for the initial state.
+
+        Raises
+        ------
+        ProblemError
+            If a component of the initial state is free, or in discrete time.
+        """
+        return list(feedback_paths(self, problem, parameters))
 
     def gaps(self, points: int = SAMPLES, rng: np.random.Generator | int | None = 0) -> np.ndarray:
         """Return J − v (points,) at random states of the inner half of the box; see :meth:`upper_bound`."""

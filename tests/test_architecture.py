@@ -48,7 +48,13 @@ LAYERS = (
     {"methods.hjb.grid"},
     {"methods.hjb.differences", "methods.hjb.domain"},
     {"methods.hjb.interpolation", "methods.hjb.sweeps"},
-    {"methods.hjb.accuracy", "methods.hjb.closed_loop", "methods.hjb.scheme", "methods.hjb.slices"},
+    {
+        "methods.hjb.accuracy",
+        "methods.hjb.basins",
+        "methods.hjb.closed_loop",
+        "methods.hjb.scheme",
+        "methods.hjb.slices",
+    },
     {"methods.hjb.levels"},
     {
         "methods.hjb.checkpoint",

@@ -1,0 +1,52 @@
+"""Open-loop methods that start from a value function, and costs compared with it."""
+
+import numpy as np
+import pytest
+
+import ocnet as oc
+from ocnet.errors import ProblemError
+from problems import synaptic_control
+
+A = np.array([[1.5, 0.6], [-0.6, 1.5]])
+
+
+def problem(initial):
+    return synaptic_control.problem(A, initial, bounds=(0.1, 1.0), discount=0.5)
+
+
+@pytest.fixture(scope="module")
+def value():
+    return oc.solve_hjb(problem([1.0, -0.8]), oc.Grid([-3, -3], [3, 3], (121, 121)))
+
+
+@pytest.mark.parametrize("method", [oc.Pontryagin(), oc.Collocation(refine_to=1e-4)])
+def test_the_feedback_is_a_guess(value, method):
+    solution = oc.solve(problem([1.0, -0.8]), method, guess=value)
+    assert solution.success
+    assert solution.stats["starts"] >= 1
+    assert solution.cost == pytest.approx(value([1.0, -0.8]), rel=1e-4)
+
+
+def test_near_the_unstable_equilibrium_several_basins_are_tried(value):
+    near = problem([0.05, 0.02])
+    solution = oc.solve(near, oc.Pontryagin(), guess=value)
+    assert solution.stats["starts"] > 1
+    assert solution.cost <= oc.solve(near, oc.Pontryagin()).cost * (1 + 1e-8)
+
+
+def test_a_certificate_compares_with_the_value_function(value):
+    solution = oc.solve(problem([1.0, -0.8]), oc.Pontryagin())
+    certificate = oc.verify(solution, value=value)
+    assert abs(certificate.value_gap) < 1e-4
+    assert "value gap" in str(certificate)
+    assert oc.verify(solution).value_gap is None
+
+
+def test_a_free_initial_state_is_refused(value):
+    free = oc.Problem("free start", oc.Discounted(0.5))
+    x = free.state("x", 2)
+    u = free.control("u", lower=-1, upper=1)
+    free.dynamics(x, -x + u)
+    free.minimize(stage=x[0] ** 2 + u**2)
+    with pytest.raises(ProblemError, match=r"x\[0\] is free at the start"):
+        oc.solve(free, oc.Pontryagin(), guess=value)
