@@ -10,10 +10,10 @@ import numpy as np
 Gradient = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]  # H and H_p
 
 PASSES = 40  # over the components of θ
-SETTLED = 1e-11  # movement of θ that counts as none, relative to 1 + |θ|
-ROOTS = 90
+SETTLED = 1e-9  # movement of θ that counts as none, relative to 1 + |θ|
+ROOTS = 45
 FLAT = 1e-14  # a drift that counts as none
-WALL = 1e8  # stands for an infinite price, relative to 1 + the finite one
+WALL = 30.0  # stands for an infinite price, relative to 1 + the finite one
 
 
 def upwind(

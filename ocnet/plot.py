@@ -22,6 +22,7 @@ from ocnet import panels
 from ocnet.errors import ProblemError
 from ocnet.horizon import Steps, rate
 from ocnet.panels import COLOURS, DASHES, GREY, UNIT, Item
+from ocnet.plot_value import contours
 from ocnet.solution import Solution
 from ocnet.trajectory import Trajectory
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     Names = str | Sequence[str] | None
     Size = tuple[float, float] | None
 
-__all__ = ["compare", "hamiltonian", "mesh", "phase", "trajectories", "weights"]
+__all__ = ["compare", "contours", "hamiltonian", "mesh", "phase", "trajectories", "weights"]
 
 MOST_MAPS = 8  # heat maps in one row
 

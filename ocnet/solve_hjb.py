@@ -292,6 +292,12 @@ def _check(problem: Problem, grid: Grid, scheme: str, tolerance: float) -> None:
                 "ocnet.Collocation."
             )
     bounds = f.bounds(f.pack(problem.parameter_values(), "parameter"))
+    bounded = np.isfinite(bounds.x_lower) | np.isfinite(bounds.x_upper)
+    if bounded.any() and not isinstance(horizon, Discounted):
+        raise UnsupportedError(
+            f"{where}: {f.labels('state')[int(np.argmax(bounded))]} has bounds, which hold only in "
+            "continuous time on an infinite horizon; use oc.solve with ocnet.Collocation."
+        )
     low, high = np.array(grid.lower), np.array(grid.upper)
     for i in np.flatnonzero((low < bounds.x_lower) | (high > bounds.x_upper)):
         raise UnsupportedError(

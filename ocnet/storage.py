@@ -8,25 +8,28 @@ from typing import TYPE_CHECKING
 from ocnet.errors import StorageError
 from ocnet.solution import Solution
 from ocnet.trajectory import Trajectory, open_dataset
+from ocnet.value_function import ValueFunction
 from ocnet.verify import verify
 
 if TYPE_CHECKING:
     from ocnet.problem import Problem
 
 
-def load(path: str | os.PathLike[str], problem: Problem | None = None) -> Solution | Trajectory:
+def load(
+    path: str | os.PathLike[str], problem: Problem | None = None
+) -> Solution | Trajectory | ValueFunction:
     """Read what ``save`` wrote.
 
     Parameters
     ----------
     path : path
-        A netCDF file written by :meth:`Solution.save` or :meth:`Trajectory.save`.
+        A netCDF file written by the method ``save`` of a Solution, a Trajectory or a ValueFunction.
     problem : Problem, optional
         The problem that was solved, needed to verify or simulate again; its variables must match.
 
     Returns
     -------
-    Solution or Trajectory
+    Solution, Trajectory or ValueFunction
 
     Raises
     ------
@@ -37,6 +40,8 @@ def load(path: str | os.PathLike[str], problem: Problem | None = None) -> Soluti
     try:
         if data.attrs["kind"] == "Trajectory":
             return Trajectory.from_dataset(data)
+        if data.attrs["kind"] == "ValueFunction":
+            return ValueFunction.load(path, problem)
         solution = Solution.from_dataset(data, problem)
         solution.certify_with(verify)
     except (KeyError, ValueError, TypeError) as error:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ocnet.trajectory import Trajectory
 
 SAMPLES = 50  # closed-loop costs that judge a value function
+ROUNDING = 1e-12  # of the values, after thousands of additions
 SETTLED = 1e-5  # discount at which a closed loop is cut; the value function stands for the rest
 
 
@@ -135,11 +136,12 @@ class ValueFunction:
     def error_at(self, x: ArrayLike) -> Any:
         """Return the estimated error of the value at x, a float or (points,), in units of the cost.
 
-        It compares nested grids (and schemes, where there is one grid only) around x.
+        It compares nested grids (and schemes, where there is one grid only) around x, and adds what the
+        iteration left.
         """
         points, one = self._points(x)
         e = np.maximum(self._errors(self.errors, points)[0], 0.0)
-        e = np.maximum(e, 1e-15 * (1 + np.abs(self.values).max()))
+        e = e + self.residual + ROUNDING * (1 + np.abs(self.values).max())
         return float(e[0]) if one else e
 
     @cached_property
@@ -206,10 +208,11 @@ class ValueFunction:
         return result
 
     def upper_bound(self, x: ArrayLike) -> Any:
-        """Return the cost J of the closed loop from x, a float or (points,): never below the optimal cost.
+        """Return the cost J of the closed loop from x, a float or (points,).
 
-        The feedback is followed until the discount is 1e-5; the value function stands for the rest. J − v
-        is of second order in the error of the feedback: the cheapest honest check of v.
+        It bounds the optimal cost from above, within the error of the integration. The feedback is followed
+        until the discount is 1e-5; the value function stands for the rest. J − v is of second order in the
+        error of the feedback: the cheapest honest check of v.
         """
         points, one = self._points(x)
         loop = self.closed_loop(points)

@@ -71,11 +71,13 @@ LAYERS = (
     {"certificates.feasibility", "certificates.optimality"},
     {"certificates.costates"},
     {"verify"},
-    {"diagnose", "progress", "storage"},
+    {"diagnose", "progress"},
     {"value_function"},
     {"value_storage"},
+    {"storage"},
     {"solve", "solve_hjb"},
     {"panels"},
+    {"plot_value"},
     {"plot"},
     {""},  # ocnet/__init__.py: the public names
 )

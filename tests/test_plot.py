@@ -444,5 +444,6 @@ def test_figsize(name):
 def test_wrong_object(name):
     names = {"weights": ["x"], "phase": ["x", "x"]}.get(name, [])
     wrong = {"a": regulator()} if name == "compare" else regulator()
-    with pytest.raises(ProblemError, match=rf"plot\.{name}.*got Problem; expected a Solution"):
+    kind = "ValueFunction" if name == "contours" else "Solution"
+    with pytest.raises(ProblemError, match=rf"plot\.{name}.*got Problem; expected a {kind}"):
         getattr(plot, name)(wrong, *names)

@@ -49,12 +49,12 @@ def test_both_value_functions_are_kept(value):
     assert value.residual < 1e-6
 
 
-def test_closed_loops_come_to_rest(value):
+def test_closed_loops_run_up_the_value(value):
     loop = value.closed_loop([[1.0, 1.0], [0.5, -2.0]], 30.0, at=[0, 1, 30.0])
     assert loop.x.shape == (3, 2, 2)
     assert loop.cost.shape == (3, 2)
-    gradient = value.problem.hamiltonian.gradient(0.0, loop.x[-1], np.zeros((2, 2)))[1]
-    assert np.abs(gradient).max() < 1e-3
+    assert (np.diff(loop.cost, axis=0) > 0).all()
+    np.testing.assert_allclose(loop.cost[-1], value([[1.0, 1.0], [0.5, -2.0]]), atol=2e-3)
 
 
 def test_paths_that_leave_are_an_error():
@@ -71,7 +71,7 @@ def test_times_of_a_finite_horizon():
     problem, _, _ = regulator(1, horizon=oc.Finite(1.0))
     value = oc.solve_hjb(problem, oc.Grid(-1, 1, 31))
     assert value([0.5]) > value([0.5], 0.5) > value([0.5], 0.9)
-    with pytest.raises(DataError, match="t is 1.5"):
+    with pytest.raises(DataError, match=r"t is 1\.5"):
         value([0.5], 1.5)
 
 

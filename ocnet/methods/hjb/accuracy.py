@@ -16,6 +16,7 @@ from ocnet.methods.hjb.grid import Grid
 from ocnet.methods.hjb.interpolation import Interpolation
 
 SLOWEST = 1.6  # ratio of differences below which an estimate would be no more than a guess
+SAFETY = 1.5
 REACH = 2  # nodes around which the largest difference counts
 
 
@@ -61,7 +62,7 @@ def extrapolated(grids: list[Grid], values: list[np.ndarray], order: int) -> Acc
             ratio = np.clip(np.where(last > 0, earlier / last, full), SLOWEST, full)
     else:
         ratio = np.full_like(last, 2.0)
-    return Accuracy(best[-1], target, last / (ratio - 1.0))
+    return Accuracy(best[-1], target, SAFETY * last / (ratio - 1.0))
 
 
 def plain(values: list[np.ndarray], grids: list[Grid]) -> Accuracy:
