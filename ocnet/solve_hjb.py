@@ -10,7 +10,7 @@ import numpy as np
 import psutil
 from threadpoolctl import ThreadpoolController
 
-from ocnet.errors import OptionError, ProblemError, ShapeError, UnsupportedError
+from ocnet.errors import OptionError, ProblemError, ShapeError, SolveError, UnsupportedError
 from ocnet.hamiltonian import Hamiltonian
 from ocnet.horizon import Discounted, Finite, FreeTime, Steps
 from ocnet.methods.hjb.accuracy import Accuracy, extrapolated, plain
@@ -31,6 +31,7 @@ from ocnet.value_function import ValueFunction
 SchemeName = Literal["policy-iteration", "value-iteration"]
 SCHEMES = ("policy-iteration", "value-iteration")
 MIRROR_TRIALS = 64
+LEAK = 1e-3  # speed through the walls of a box beyond which they hold no bounds of states
 LEVELS = 4  # that the estimate of the error looks at
 _BLAS = ThreadpoolController()
 
@@ -80,6 +81,8 @@ def solve_hjb(
         For a grid of another dimension, options out of range, or a problem without cost.
     UnsupportedError
         For what this road cannot treat, and for more nodes than fit into memory.
+    SolveError
+        If the walls of the grid do not hold states that have bounds.
 
     Examples
     --------
@@ -98,7 +101,6 @@ def solve_hjb(
     mirrored = is_mirrored(hamiltonian, grid)
     _check_memory(problem, grid, mirrored, memory)
     identity = _identity(hamiltonian, grid, tolerance)
-    identity = _identity(hamiltonian, grid, tolerance)
     kept = None if checkpoint is None else Checkpoint(checkpoint, identity, interval)
     with live(problem.name, progress) as report, _BLAS.limit(limits=1, user_api="blas"):
         if isinstance(problem.horizon, Finite):
@@ -110,6 +112,12 @@ def solve_hjb(
         else:
             parts = _by_policies(hamiltonian, grid, tolerance, mirrored, report, kept)
     leak, active = parts.pop("leak"), parts.pop("active")
+    if leak > LEAK and _bounded(problem).any():
+        raise SolveError(
+            f"solve_hjb '{problem.name}': the walls of the grid, which stand for bounds of the states, let "
+            f"paths through with speed {leak:.2g}: no control holds them, or only one that is very much "
+            "dearer than what lies nearby. Use oc.solve with ocnet.Collocation."
+        )
     domain = examined(problem, grid, leak, active) if isinstance(problem.horizon, Discounted) else None
     stats = {"scheme": scheme, "seconds": time.process_time() - begun, "mirrored": mirrored, "leak": leak}
     return ValueFunction(problem, problem.name, domain=domain, stats=stats, rate=hamiltonian.rate, **parts)
@@ -292,7 +300,7 @@ def _check(problem: Problem, grid: Grid, scheme: str, tolerance: float) -> None:
                 "ocnet.Collocation."
             )
     bounds = f.bounds(f.pack(problem.parameter_values(), "parameter"))
-    bounded = np.isfinite(bounds.x_lower) | np.isfinite(bounds.x_upper)
+    bounded = _bounded(problem)
     if bounded.any() and not isinstance(horizon, Discounted):
         raise UnsupportedError(
             f"{where}: {f.labels('state')[int(np.argmax(bounded))]} has bounds, which hold only in "
@@ -305,6 +313,13 @@ def _check(problem: Problem, grid: Grid, scheme: str, tolerance: float) -> None:
             f"the grid goes from {low[i]:g} to {high[i]:g}; only the walls of the grid hold a state: put "
             "them at its bounds."
         )
+
+
+def _bounded(problem: Problem) -> np.ndarray:
+    """Return which states have bounds (n,)."""
+    f = problem.functions
+    bounds = f.bounds(f.pack(problem.parameter_values(), "parameter"))
+    return np.isfinite(bounds.x_lower) | np.isfinite(bounds.x_upper)
 
 
 def _check_memory(problem: Problem, grid: Grid, mirrored: bool, memory: float | None) -> None:

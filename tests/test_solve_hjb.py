@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 
 import ocnet as oc
-from ocnet.errors import OptionError, ProblemError, ShapeError, StorageError, UnsupportedError
+from ocnet.errors import (
+    OptionError,
+    ProblemError,
+    ShapeError,
+    SolveError,
+    StorageError,
+    UnsupportedError,
+)
 from ocnet.hamiltonian import DerivedHamiltonian
 from ocnet.solve_hjb import is_mirrored
 from problems import weight_program
@@ -309,3 +316,24 @@ def test_an_unbounded_control_without_a_price():
     problem.minimize(stage=x**2)
     with pytest.raises(UnsupportedError, match="no bound"):
         oc.solve_hjb(problem, oc.Grid(-1, 1, 21))
+
+
+def test_walls_that_do_not_hold_the_bounds_of_states_are_no_success():
+    problem = oc.Problem("pushed", oc.Discounted(0.5))
+    x = problem.state("x", lower=-1, upper=1)
+    u = problem.control("u", lower=-2, upper=2)
+    problem.dynamics(x, 1 + u)
+    problem.minimize(stage=1000 * u**2)
+    with pytest.raises(SolveError, match="let paths through"):
+        oc.solve_hjb(problem, oc.Grid(-1, 1, 81))
+
+
+@pytest.mark.parametrize("horizon", [oc.Finite(1.0), oc.Steps(None, discount=0.2)])
+def test_bounds_of_states_are_refused_where_they_would_not_hold(horizon):
+    problem = oc.Problem("bounded", horizon)
+    x = problem.state("x", lower=-0.5, upper=0.5)
+    u = problem.control("u", lower=-1, upper=1)
+    problem.dynamics(x, u)
+    problem.minimize(stage=(x - 2) ** 2 + u**2)
+    with pytest.raises(UnsupportedError, match="has bounds, which hold only in continuous"):
+        oc.solve_hjb(problem, oc.Grid(-0.5, 0.5, 41))
