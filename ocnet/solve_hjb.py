@@ -119,7 +119,8 @@ def solve_hjb(
             "dearer than what lies nearby. Use oc.solve with ocnet.Collocation."
         )
     domain = examined(problem, grid, leak, active) if isinstance(problem.horizon, Discounted) else None
-    stats = {"scheme": scheme, "seconds": time.process_time() - begun, "mirrored": mirrored, "leak": leak}
+    how = "backward steps" if isinstance(problem.horizon, Finite) else scheme
+    stats = {"scheme": how, "seconds": time.process_time() - begun, "mirrored": mirrored, "leak": leak}
     return ValueFunction(problem, problem.name, domain=domain, stats=stats, rate=hamiltonian.rate, **parts)
 
 

@@ -43,7 +43,7 @@ class ValueFunction:
     values, monotone : ndarray (size,)
         Values at the nodes in C order, and those of the monotone scheme (order 1, safe).
     settled : bool
-        Whether the correction to higher order settled on the finest grid; if not, `values` are `monotone`.
+        Whether the correction to higher order settled on the finest grid; if not, `values` are of order 1.
     residual : float
         Largest change that one more step of the last iteration would make, in units of the cost.
     domain : Domain or None
@@ -308,10 +308,12 @@ class ValueFunction:
 
     def __str__(self) -> str:
         box = " × ".join(f"[{a:g}, {b:g}]" for a, b in zip(self.grid.lower, self.grid.upper, strict=True))
-        kind = "settled" if self.settled else "did not settle: the monotone values are kept"
+        scheme = str(self.stats.get("scheme", ""))
+        if scheme == "policy-iteration" and not self.discrete:
+            scheme += "; correction " + ("settled" if self.settled else "did not settle: values of order 1")
         lines = [
             f"Value function of '{self.name}' on {' × '.join(map(str, self.grid.shape))} nodes of {box}",
-            f"  scheme            {self.stats.get('scheme', '')}; correction {kind}",
+            f"  scheme            {scheme}",
             f"  values            {self.values.min():.6g} to {self.values.max():.6g}",
             f"  residual          {self.residual:.1e}",
             f"  error estimate    {self.error_estimate:.1e} at 95 % of the nodes, "

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ocnet.errors import OptionError, ShapeError
+from ocnet.errors import OptionError, ProblemError, ShapeError
+from ocnet.horizon import Steps
 
 if TYPE_CHECKING:
     from ocnet.problem import Problem
@@ -150,8 +151,13 @@ class Grid:
         Raises
         ------
         ProblemError
-            If no such box is found, or there are too many states.
+            In discrete time, if no such box is found, or if there are too many states.
         """
         from ocnet.methods.hjb.domain import suggest
 
+        if isinstance(problem.horizon, Steps):
+            raise ProblemError(
+                f"Grid.suggest: '{problem.name}' has discrete time, where no box is known to hold all paths; give "
+                "the box yourself: ocnet.Grid(lower, upper, shape)."
+            )
         return suggest(problem, shape)
