@@ -157,7 +157,7 @@ class Grid:
 
         if isinstance(problem.horizon, Steps):
             raise ProblemError(
-                f"Grid.suggest: '{problem.name}' has discrete time, where no box is known to hold all paths; give "
-                "the box yourself: ocnet.Grid(lower, upper, shape)."
+                f"Grid.suggest: '{problem.name}' has discrete time, where no box is known to hold all paths; "
+                "give the box yourself: ocnet.Grid(lower, upper, shape)."
             )
         return suggest(problem, shape)
