@@ -53,13 +53,13 @@ def test_time_against_error():
     for n, sizes, demand in (
         (1, (401, 2001, 8001), 1e-7),
         (2, (121, 241, 481), 1e-6),
-        (3, (41, 61, 81, 101), 1e-4),
+        (3, (41, 61, 81, 91, 101), 1e-4),
         (4, (21, 31, 41), 3e-3),
     ):
         problem = ring(n)
         x, best = references(problem, n, 20)
         for m in sizes:
-            seconds, value = timed(problem, box(n, m), tolerance=1e-7 if n > 2 else 1e-9)
+            seconds, value = timed(problem, box(n, m), tolerance=1e-5 if n > 2 else 1e-9)
             error, estimate = np.abs(value(x) - best), value.error_at(x)
             rms = np.sqrt(np.mean(error**2))
             print(
