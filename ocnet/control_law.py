@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ocnet.errors import UnsupportedError
 from ocnet.trajectory import Interpolant, check_times
 
 PORTION = 10_000_000  # numbers that are computed at once where only some of them are wanted
@@ -49,7 +50,9 @@ class ControlLaw:
     def __call__(self, t: Any, derivative: bool = False) -> np.ndarray:
         """Evaluate at times of any shape (the controls are the last axis); there is no derivative."""
         if derivative:
-            raise NotImplementedError("a control law has no derivative")
+            raise UnsupportedError(
+                "controls that are computed, not stored, have no derivative; take differences of values."
+            )
         moments = np.asarray(t, dtype=float)
         flat = moments.reshape(-1)
         ends = self.time if self.discrete else self.breaks

@@ -166,28 +166,20 @@ def _by_values(
     grids = [grid] if coarse is None else [coarse, grid]
     found = [value_iteration(hamiltonian, g, tolerance, report) for g in grids]
     values, history, leak = found[-1]
-    if len(grids) == 1:
-        accuracy = Accuracy(values, grid, np.full(grid.size, np.inf))
-    else:
-        accuracy = plain([v for v, _, _ in found], grids)
-    return {
-        "slices": Slices(grid, values[None, :]),
-        "error_grid": accuracy.grid,
-        "errors": accuracy.error,
-        "monotone": values,
-        "settled": True,
-        "residual": history[-1][3],
-        "history": np.array(history),
-        "leak": leak,
-        "active": Scheme(hamiltonian, grid, False, 1).active(values),
-    }
+    active = Scheme(hamiltonian, grid, False, 1).active(values)
+    return _of_first_order([v for v, _, _ in found], grids, history, leak) | {"active": active}
 
 
 def _by_steps(
     hamiltonian: Hamiltonian, grid: Grid, tolerance: float, policies: bool, report: Report | None
 ) -> dict[str, Any]:
     grids, found, history, leak = solve_steps(hamiltonian, grid, tolerance, policies, report)
-    values = found[-1]
+    return _of_first_order(found, grids, history, leak) | {"active": 0.0, "discrete": True}
+
+
+def _of_first_order(found: list[np.ndarray], grids: list[Grid], history: Any, leak: float) -> dict[str, Any]:
+    """Return the parts of a value function without a correction, from its values on one or two grids."""
+    grid, values = grids[-1], found[-1]
     accuracy = Accuracy(values, grid, np.full(grid.size, np.inf)) if len(found) < 2 else plain(found, grids)
     return {
         "slices": Slices(grid, values[None, :]),
@@ -198,8 +190,6 @@ def _by_steps(
         "residual": history[-1][3],
         "history": np.array(history),
         "leak": leak,
-        "active": 0.0,
-        "discrete": True,
     }
 
 

@@ -6,7 +6,7 @@ import pytest
 
 import ocnet as oc
 from ocnet.control_law import ControlLaw
-from ocnet.errors import ProblemError
+from ocnet.errors import ProblemError, UnsupportedError
 from ocnet.pieces import Pieces, on_intervals
 from ocnet.trajectory import Interpolant
 from problems import synaptic_control
@@ -242,3 +242,10 @@ def test_a_problem_without_controls():
     np.testing.assert_allclose(
         solution.costate("x", t)[:, 0], (1 - np.exp(-2 * (2 - t))) * np.exp(-t), atol=1e-6
     )
+
+
+def test_a_law_has_no_derivative():
+    ends, one = np.array([0.0, 1.0]), np.ones(1, int)
+    law = ControlLaw(lambda t: t[:, None], ends, ends, 0 * one, 2 * one)
+    with pytest.raises(UnsupportedError, match="have no derivative"):
+        law(0.5, derivative=True)
