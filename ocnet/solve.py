@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Protocol
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -35,7 +34,6 @@ class Method(Protocol):
 
 
 _BLAS = ThreadpoolController()  # small dense blocks run many times slower on several threads
-_prepared: WeakKeyDictionary[Problem, dict[Method, Prepared]] = WeakKeyDictionary()
 
 
 class Solver:
@@ -58,7 +56,8 @@ class Solver:
         if not callable(getattr(method, "prepare", None)):
             raise OptionError(f"solve: method is {method!r:.60}; expected a method such as Collocation().")
         self.problem, self.method = problem, method
-        cache = _prepared.setdefault(problem, {})
+        # Kept by the problem, to which it refers: a table of weak references would never let go of either.
+        cache: dict[Method, Prepared] = vars(problem).setdefault("_prepared", {})
         if method not in cache:
             cache[method] = method.prepare(problem)
         self._solver = cache[method]
@@ -75,7 +74,7 @@ class Solver:
         throw: bool = True,
     ) -> Solution:
         """Solve once; arguments, result and errors are those of :func:`solve`."""
-        _check(multistart, tolerance)
+        check_arguments(multistart, tolerance)
         generator = _generator(rng)
         results: list[Result] = []
         with live(self.problem.name, progress) as report, _BLAS.limit(limits=1, user_api="blas"):
@@ -169,7 +168,8 @@ def prepare(problem: Problem, method: Method | None = None) -> Solver:
     return Solver(problem, method if method is not None else Collocation())
 
 
-def _check(multistart: int, tolerance: float) -> None:
+def check_arguments(multistart: int, tolerance: float) -> None:
+    """Refuse a number of starts or a tolerance out of range."""
     if isinstance(multistart, bool) or not isinstance(multistart, (int, np.integer)) or multistart < 1:
         raise OptionError(f"solve: multistart is {multistart!r}; expected a positive number of starts.")
     if not isinstance(tolerance, (int, float)) or not 0 < tolerance <= 1e-2:

@@ -12,24 +12,27 @@ from ocnet.value_function import ValueFunction
 from ocnet.verify import verify
 
 if TYPE_CHECKING:
+    import xarray
+
     from ocnet.problem import Problem
 
 
 def load(
     path: str | os.PathLike[str], problem: Problem | None = None
-) -> Solution | Trajectory | ValueFunction:
+) -> Solution | Trajectory | ValueFunction | xarray.Dataset:
     """Read what ``save`` wrote.
 
     Parameters
     ----------
     path : path
-        A netCDF file written by the method ``save`` of a Solution, a Trajectory or a ValueFunction.
+        A netCDF file written by the method ``save`` of a Solution, a Trajectory or a ValueFunction, or the
+        store of a sweep.
     problem : Problem, optional
         The problem that was solved, needed to verify or simulate again; its variables must match.
 
     Returns
     -------
-    Solution, Trajectory or ValueFunction
+    Solution, Trajectory, ValueFunction or (of a sweep) xarray.Dataset
 
     Raises
     ------
@@ -40,6 +43,8 @@ def load(
     try:
         if data.attrs["kind"] == "Trajectory":
             return Trajectory.from_dataset(data)
+        if data.attrs["kind"] == "Sweep":
+            return data
         if data.attrs["kind"] == "ValueFunction":
             return ValueFunction.load(path, problem)
         solution = Solution.from_dataset(data, problem)
