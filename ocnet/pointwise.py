@@ -62,6 +62,14 @@ class Pointwise:
         return self._outputs
 
 
+def scalar_operations(function: ca.Function) -> ca.Function:
+    """Expand a function into scalar operations, where CasADi can: they are evaluated faster."""
+    try:
+        return function.expand()
+    except RuntimeError:  # a person's external function, or an interpolant
+        return function
+
+
 def evaluate(function: ca.Function, *arguments: np.ndarray) -> list[np.ndarray]:
     """Evaluate a function at the points of (points, n) arrays -> list of new arrays (points, nonzeros).
 

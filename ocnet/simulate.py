@@ -22,6 +22,7 @@ from ocnet.symbols import as_data
 from ocnet.trajectory import Interpolant, Trajectory
 
 Integrator = Literal["DOP853", "LSODA", "Radau"]
+Until = float | Callable[[float, np.ndarray], float]
 
 MOST_STORED = 20_000_000  # numbers of controls that a simulation keeps; more are computed when asked for
 
@@ -39,6 +40,7 @@ def simulate(
     policy: Callable[[float, np.ndarray], Any] | None = None,
     initial: Any,
     tf: float | None = None,
+    until: Until | None = None,
     parameters: Mapping[str, Any] | None = None,
     unknowns: Mapping[str, Any] | None = None,
     rtol: float = 1e-10,
@@ -65,6 +67,10 @@ def simulate(
     tf : float, optional
         When to stop; the number of steps for Steps. Left out, it is where the problem's horizon or the
         schedule ends, whichever is first; required if neither has an end.
+    until : float or callable, optional
+        Stop before tf, where the states come to rest: no component of ẋ (of the last change, for Steps) is
+        larger than this number any more. Or where a function (t, x) -> float, with x (nx,), falls to 0.
+        What holds at the start already does not stop it: a path that starts at rest is followed to tf.
     parameters : mapping, optional
         Values by name, in place of the problem's own.
     unknowns : mapping, optional
@@ -121,7 +127,13 @@ def simulate(
         functions.pack(_with_guesses(unknowns, functions.unknowns, where), "unknown"),
         functions.pack(problem.parameter_values(parameters), "parameter"),
     )
-    run = _Run(functions, constants, policy, where)
+    if (
+        until is not None
+        and not callable(until)
+        and not (isinstance(until, (int, float)) and 0 < until < np.inf)
+    ):
+        raise OptionError(f"{where}: until is {until!r}; expected a positive number or a function (t, x).")
+    run = _Run(functions, constants, policy, where, until)
     if discrete:
         x, u = run.repeat(plan, x0, round(t1))
     else:
@@ -134,9 +146,14 @@ class _Run:
     """One simulation: the right-hand side with everything but time, state and control filled in."""
 
     def __init__(
-        self, functions: Functions, constants: tuple[np.ndarray, np.ndarray], policy: Any, where: str
+        self,
+        functions: Functions,
+        constants: tuple[np.ndarray, np.ndarray],
+        policy: Any,
+        where: str,
+        until: Until | None,
     ) -> None:
-        self.functions, self.policy, self.where = functions, policy, where
+        self.functions, self.policy, self.where, self.until = functions, policy, where, until
         self.fixed = {2: np.zeros(functions.nx), 4: constants[0], 5: constants[1]}
         self.f = Pointwise(functions.dynamics, 1, self.fixed)
         self.labels = functions.labels("state")
@@ -164,11 +181,22 @@ class _Run:
             self.trouble = (t, f"the right-hand side of {self.labels[i]} is {value[i]}")
         return value
 
+    def ahead(self, t: float, x: np.ndarray, moved: np.ndarray) -> float:
+        """Return what is positive until the run may stop; `moved` is ẋ, or the last change."""
+        assert self.until is not None
+        if not callable(self.until):
+            return float(np.abs(moved).max()) - self.until
+        value = float(self.until(t, x))
+        if np.isnan(value):
+            raise SimulationError(f"{self.where}: until gives NaN at t = {t:.6g}; expected a number.")
+        return value
+
     def repeat(self, plan: Schedule | None, x0: np.ndarray, steps: int) -> tuple[Interpolant, Interpolant]:
         """Repeat the exact recursion over a number of steps."""
         x, u = np.empty((steps + 1, len(x0))), np.empty((steps, self.functions.nu))
         x[0] = x0
         piece = plan.piece(0.0, float(steps)) if plan is not None else None
+        ahead = self.ahead(0.0, x0, x0) if callable(self.until) else np.inf
         with np.errstate(all="ignore"):
             for k in range(steps):
                 u[k] = self.control(float(k), x[k], piece)
@@ -178,8 +206,13 @@ class _Run:
                     raise SimulationError(
                         f"{self.where}: {self.labels[i]} becomes {x[k + 1, i]} at step {k + 1} of {steps}."
                     )
-        return Interpolant.sequence(np.arange(steps + 1.0), x), Interpolant.sequence(
-            np.arange(float(steps)), u
+                if self.until is not None:
+                    before, ahead = ahead, self.ahead(k + 1.0, x[k + 1], x[k + 1] - x[k])
+                    if before > 0 >= ahead:
+                        steps = k + 1
+                        break
+        return Interpolant.sequence(np.arange(steps + 1.0), x[: steps + 1]), Interpolant.sequence(
+            np.arange(float(steps)), u[:steps]
         )
 
     def integrate(
@@ -204,14 +237,27 @@ class _Run:
             if not np.isfinite(self.rate(a, x, piece)).all():
                 self.fail(a, x, t1, "")
             with np.errstate(all="ignore"):
-                found = solve_ivp(self.rate, (a, b), x, args=(piece,), **options)
+                found = solve_ivp(self.rate, (a, b), x, args=(piece,), events=self.event(), **options)
             if not found.success or not np.isfinite(found.y).all():
                 good = np.isfinite(found.y).all(axis=0)
                 last = int(np.flatnonzero(good)[-1])
                 self.fail(found.t[last], found.y[:, last], t1, found.message)
             x = found.y[:, -1]
             record.add(found.sol, found.y, lambda t, x, piece=piece: self.control(t, x, piece))
+            if found.status == 1:  # `until` was met
+                break
         return record.interpolants()
+
+    def event(self) -> Callable[..., float] | None:
+        """Return `until` as solve_ivp wants it."""
+        if self.until is None:
+            return None
+
+        def event(t: float, x: np.ndarray, piece: Piece | None) -> float:
+            return self.ahead(t, x, x if callable(self.until) else self.rate(t, x, piece))
+
+        event.terminal, event.direction = True, -1  # pyright: ignore[reportFunctionMemberAccess]
+        return event
 
     def jacobian(self, piece: Piece | None) -> Callable[..., np.ndarray]:
         """∂f/∂x (nx, nx) as the implicit integrators want it."""

@@ -282,3 +282,65 @@ def test_a_diverging_sequence_says_at_which_step():
     problem.dynamics(x, 2 * x)
     with pytest.raises(SimulationError, match="x becomes inf at step 1024"):
         simulate(problem, initial=1.0)
+
+
+# ---------------------------------------------------------------------- until
+
+
+def decay(horizon=None):
+    problem = oc.Problem("decay", horizon=horizon or oc.Discounted(1.0))
+    x = problem.state("x", 2)
+    discrete = isinstance(horizon, oc.Steps)
+    problem.dynamics(x, ca.vertcat(0.5 * x[0], -0.5 * x[1]) if discrete else -ca.DM([1.0, 2.0]) * x)
+    return problem
+
+
+def test_until_rest_stops_where_the_fastest_state_is_slow_enough():
+    path = simulate(decay(), initial=[1.0, 1.0], tf=100.0, until=1e-3)
+    assert path.time[-1] == pytest.approx(np.log(1e3), abs=1e-8)  # |ẋ| = max(e^−t, 2e^−2t)
+    assert path.state("x", path.time[-1]) == pytest.approx([1e-3, 1e-6], abs=1e-9)
+
+
+def test_until_a_function_falls_to_zero():
+    path = simulate(decay(), initial=[1.0, 1.0], tf=100.0, until=lambda t, x: x[1] - 0.5)
+    assert path.time[-1] == pytest.approx(np.log(2) / 2, abs=1e-9)
+
+
+def test_until_that_never_holds_ends_at_tf():
+    assert simulate(decay(), initial=[1.0, 1.0], tf=2.0, until=1e-3).time[-1] == 2.0
+    assert simulate(decay(), initial=[0.0, 0.0], tf=2.0, until=1e-3).time[-1] == 2.0  # at rest from the start
+
+
+def test_until_ends_a_path_between_jumps_of_the_schedule():
+    problem = oc.Problem("integrator", horizon=oc.Finite(3.0))
+    problem.dynamics(problem.state("x"), problem.control("u"))
+    steps_of_control = Interpolant(
+        np.array([0.0, 1.0]),
+        np.array([[1.0], [-1.0]]),
+        np.array([0.0, 1.0, 3.0]),
+        np.arange(2),
+        np.ones(2, int),
+    )
+    schedule = Trajectory("any", "", steps_of_control, steps_of_control, [], [("u", (1,))])
+    path = simulate(problem, schedule=schedule, initial=0.0, until=lambda t, x: x[0] - 0.25)
+    assert path.time[-1] == pytest.approx(1.75, abs=1e-9)
+    assert path.control_time[-1] == path.time[-1]
+
+
+def test_until_in_steps():
+    path = simulate(decay(oc.Steps(None, discount=1.0)), initial=[1.0, 1.0], tf=100, until=0.1)
+    assert path.time[-1] == 5  # the second component alternates: its last change is 1.5·2^−4 = 0.094
+    path = simulate(decay(oc.Steps(50)), initial=[1.0, 1.0], until=lambda k, x: x[0] - 0.3)
+    assert path.time.tolist() == [0, 1, 2]
+    assert path.x.values[-1, 0] == 0.25
+
+
+@pytest.mark.parametrize("until", [0.0, -1.0, np.nan, np.inf, "rest"])
+def test_until_is_checked(until):
+    with pytest.raises(OptionError, match=r"until is .*; expected a positive number or a function"):
+        simulate(decay(), initial=[1.0, 1.0], tf=1.0, until=until)
+
+
+def test_until_that_is_undefined_is_refused():
+    with pytest.raises(SimulationError, match="until gives NaN at t = "):
+        simulate(decay(), initial=[1.0, 1.0], tf=1.0, until=lambda t, x: np.nan)

@@ -27,10 +27,10 @@ _compiled: Any = njit(cache=True, nogil=True, error_model="numpy", fastmath={"re
 
 
 @_compiled
-def _pieces(nu: float, h: np.ndarray, b: np.ndarray) -> Any:
-    """Return the two sums of s(ν) = saturated + ν·free."""
+def _pieces(nu: float, h: np.ndarray, b: np.ndarray, lanes: Any) -> Any:
+    """Return the two sums of s(ν) = saturated + ν·free; `lanes` is anything of length N."""
     saturated, free = 0.0, 0.0
-    for j in range(h.size):
+    for j in range(len(lanes)):
         inside = nu * h[j] < b[j]
         saturated += 0.0 if inside else b[j] * h[j]
         free += h[j] * h[j] if inside else 0.0
@@ -66,7 +66,7 @@ def multipliers(
             c = size[k, i]
             root = 0.0 if c == 0.0 else min(c / (beta + alpha[k] * totals[k]), LARGEST)
             while True:
-                saturated, inside = _pieces(root, h[k], bounds[i])
+                saturated, inside = _pieces(root, h[k], bounds[i], h[k])
                 rest = c - alpha[k] * saturated
                 following = 0.0 if rest <= 0.0 else min(rest / (beta + alpha[k] * inside), LARGEST)
                 if not following > root * (1.0 + 1e-15):  # so that NaN ends it too
@@ -80,21 +80,29 @@ def multipliers(
 
 
 @_compiled
-def _answer(c: float, a: float, h: np.ndarray, alpha: float, beta: float, bounds: np.ndarray) -> Any:
+def _answer(
+    c: float,
+    a: float,
+    h: np.ndarray,
+    alpha: float,
+    beta: float,
+    bounds: np.ndarray,
+    lanes: tuple[int, ...],
+) -> Any:
     """Return X = a ∓ s(ν) and its cost αX² + βΣξ² at the root of βν + α s(ν) = |c|; α = 1, β = 0 hold."""
     size, total = abs(c), 0.0
-    for j in range(h.size):
+    for j in range(len(lanes)):
         total += h[j] * h[j]
     root = 0.0 if size == 0.0 else min(size / (beta + alpha * total), LARGEST)
     while True:
-        saturated, inside = _pieces(root, h, bounds)
+        saturated, inside = _pieces(root, h, bounds, lanes)
         rest = size - alpha * saturated
         following = 0.0 if rest <= 0.0 else min(rest / (beta + alpha * inside), LARGEST)
         if not following > root * (1.0 + 1e-15):
             break
         root = following
     effort = 0.0
-    for j in range(h.size):
+    for j in range(len(lanes)):
         effort += min(root * h[j], bounds[j]) ** 2 if h[j] > 0.0 else 0.0
     moved = saturated + root * inside
     return a - moved if c > 0.0 else a + moved, effort
@@ -109,6 +117,7 @@ def one_sided(
     bounds: np.ndarray,
     p_minus: np.ndarray,
     p_plus: np.ndarray,
+    lanes: tuple[int, ...],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Minimise α|X|² + β|ξ|² + Σ_i (p⁺_i max(X_i, 0) + p⁻_i min(X_i, 0)), each neuron by itself.
 
@@ -122,6 +131,8 @@ def one_sided(
     alpha : ndarray (points,)
     beta : float
     bounds : ndarray (N, N)
+    lanes : tuple of int (N,)
+        Its length counts: the compiler knows that of a tuple, and unrolls the loops over a few neurons.
 
     Returns
     -------
@@ -137,15 +148,15 @@ def one_sided(
             here, up, down = a[k, i], p_plus[k, i], p_minus[k, i]
             best, motion, effort = np.inf, 0.0, 0.0
             if up < np.inf:
-                x, xi = _answer(price * here + 0.5 * up, here, h[k], price, beta, bounds[i])
+                x, xi = _answer(price * here + 0.5 * up, here, h[k], price, beta, bounds[i], lanes)
                 if x > 0.0:
                     best, motion, effort = price * x * x + beta * xi + up * x, x, xi
             if down > -np.inf and not (best < np.inf and down <= up):
-                x, xi = _answer(price * here + 0.5 * down, here, h[k], price, beta, bounds[i])
+                x, xi = _answer(price * here + 0.5 * down, here, h[k], price, beta, bounds[i], lanes)
                 if x < 0.0 and price * x * x + beta * xi + down * x < best:
                     best, motion, effort = price * x * x + beta * xi + down * x, x, xi
             if best == np.inf:
-                motion, effort = _answer(here, here, h[k], 1.0, 0.0, bounds[i])
+                motion, effort = _answer(here, here, h[k], 1.0, 0.0, bounds[i], lanes)
                 motion = 0.0 if abs(motion) <= 1e-12 * abs(here) else motion
             X[k, i] = motion
             stage[k] += price * motion * motion + beta * effort

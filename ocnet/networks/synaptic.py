@@ -96,6 +96,8 @@ class SynapticHamiltonian:
     [0. 0.]
     """
 
+    concurrent = True  # methods may be called from several threads at once
+
     def __init__(
         self,
         A: ArrayLike,
@@ -265,7 +267,7 @@ class SynapticHamiltonian:
         h = np.abs(g)
         h[h < SILENT] = 0.0
         a = g @ self._A.T - points.x
-        X, stage = one_sided(a, h, alpha, self._beta, self._b, down, up)
+        X, stage = one_sided(a, h, alpha, self._beta, self._b, down, up, (0,) * self.n)
         return (X[0], stage[0]) if points.one else (X, stage)
 
     @cached_property

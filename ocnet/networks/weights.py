@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ocnet.errors import OptionError
+from ocnet.errors import OptionError, UnsupportedError
 from ocnet.networks.activations import ActivationLike
 from ocnet.networks.activations import activation as resolve
 from ocnet.networks.arguments import (
@@ -18,8 +18,11 @@ from ocnet.networks.arguments import (
     checked_matrix,
     checked_number,
     checked_points,
+    checked_prices,
 )
 from ocnet.networks.slopes import higher_derivative
+from ocnet.networks.weight_rows import one_sided_rows
+from ocnet.one_sided import upwind
 
 Index = Literal["activation", "output", "both"]
 WHERE = "WeightProgramHamiltonian"
@@ -76,6 +79,7 @@ class WeightProgramHamiltonian:
     """
 
     rate = 0.0  # the cost is not discounted
+    concurrent = True  # methods may be called from several threads at once
 
     def __init__(
         self,
@@ -160,6 +164,49 @@ class WeightProgramHamiltonian:
         each = [self._one_hessian(*pair) for pair in zip(points.x, points.p, strict=True)]
         H_xx, H_xp, H_pp = (np.array(blocks) for blocks in zip(*each, strict=True))
         return (H_xx[0], H_xp[0], H_pp[0]) if points.one else (H_xx, H_xp, H_pp)
+
+    def upwind(
+        self, t: Any, x: np.ndarray, p_minus: np.ndarray, p_plus: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the drift that is best when each activation pays p⁺ to move up and p⁻ to move down.
+
+        Exact for one pair or one neuron (:func:`ocnet.networks.weight_rows.one_sided_rows`); else the general
+        :func:`ocnet.one_sided.upwind`.
+
+        Parameters
+        ----------
+        t : float or ndarray (points,)
+        x, p_minus, p_plus : ndarray (points, n·L) or (n·L,)
+            p⁻ = −∞ and p⁺ = ∞ forbid a motion.
+
+        Returns
+        -------
+        drift : ndarray (points, n·L) or (n·L,)
+        stage : ndarray (points,)
+
+        Raises
+        ------
+        ShapeError, DataError, UnsupportedError
+            For other shapes, NaN, and in discrete time.
+        """
+        if self._leak == 0.0:
+            raise UnsupportedError(f"{WHERE}: one-sided differences have no meaning in discrete time.")
+        points, z, _ = self._points(t, x, x)
+        down, up = checked_prices(WHERE, p_minus, p_plus, points)
+        if 1 not in self._theta.shape:
+            drift, stage = upwind(self._value_and_flow, points.t, points.x, down, up)
+            return (drift[0], stage[0]) if points.one else (drift, stage)
+        g = self._g(z)
+        T, K = self._theta * self._slope(z), _gram(g)
+        one_pair = self._theta.shape[1] == 1
+        c, k = (K[:, 0, 0] / self._beta, K[:, 0]) if one_pair else (np.full(len(z), 1 / self._beta), g[:, 0])
+        s, drift = one_sided_rows(c, k, z, down.reshape(z.shape), up.reshape(z.shape))
+        stage = self._beta / 2 * _dot(_gram(T), K) - _dot(T, z) + 0.5 * c * np.sum(s * s, axis=1)
+        drift = drift.reshape(points.x.shape)
+        return (drift[0], stage[0]) if points.one else (drift, stage)
+
+    def _value_and_flow(self, t: np.ndarray, x: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return self.value(t, x, p), self.gradient(t, x, p)[1]
 
     def _one_hessian(self, x: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         shape, beta = self._theta.shape, self._beta
