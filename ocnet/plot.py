@@ -22,7 +22,11 @@ from ocnet import panels
 from ocnet.errors import ProblemError
 from ocnet.horizon import Steps, rate
 from ocnet.panels import COLOURS, DASHES, GREY, UNIT, Item
-from ocnet.plot_value import contours
+from ocnet.plot_attention import attention, film
+from ocnet.plot_landscape import landscape
+from ocnet.plot_learning import learning, recall
+from ocnet.plot_memory import memories, pareto
+from ocnet.plot_value import contours, convergence, slices, surface
 from ocnet.solution import Solution
 from ocnet.trajectory import Trajectory
 
@@ -35,7 +39,25 @@ if TYPE_CHECKING:
     Names = str | Sequence[str] | None
     Size = tuple[float, float] | None
 
-__all__ = ["compare", "contours", "hamiltonian", "mesh", "phase", "trajectories", "weights"]
+__all__ = [
+    "attention",
+    "compare",
+    "contours",
+    "convergence",
+    "film",
+    "hamiltonian",
+    "landscape",
+    "learning",
+    "memories",
+    "mesh",
+    "pareto",
+    "phase",
+    "recall",
+    "slices",
+    "surface",
+    "trajectories",
+    "weights",
+]
 
 MOST_MAPS = 8  # heat maps in one row
 

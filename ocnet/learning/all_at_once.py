@@ -1,0 +1,121 @@
+"""Learning all at once: states and parameters together by collocation, with no integration in the loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ocnet.errors import OptionError
+from ocnet.learning.gauss_newton import Report, State
+from ocnet.learning.objective import Objective
+from ocnet.learning.options import check_whole
+from ocnet.learning.samples import Samples
+from ocnet.methods.collocation import Collocation
+from ocnet.methods.result import Status
+from ocnet.problem import Problem
+from ocnet.solve import solve
+
+FAITHFUL = 1.1  # times the cost of the collocated states that the rollout may cost on the last horizon
+
+
+@dataclass(frozen=True)
+class AllAtOnce:
+    """Collocation of model.problem(samples): θ is a constant control, the states start from the data.
+
+    Parameters
+    ----------
+    degree : int
+        Collocation points of an interval. Every sample time begins an interval.
+    split : float
+        The mesh is finer where the data move: an interval is cut into as many parts, up to four, as the
+        change of the state over the root mean square of all data, times this number.
+    horizons : tuple of float
+        Shares of the sample times that are fitted one after the other, the last of them 1.
+    stage_iterations, iterations : int
+        Of the interior-point method on a shorter horizon and on the whole one. Where the rollout of θ on the
+        whole horizon costs more than the collocated states do, the solve is repeated from there, three times
+        at most: parameters that only satisfy a mesh have learned nothing.
+    """
+
+    degree: int = 3
+    split: float = 2.0
+    horizons: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
+    stage_iterations: int = 25
+    iterations: int = 40
+
+    label = "collocation"
+
+    def __post_init__(self) -> None:
+        check_whole(self, "degree", "stage_iterations", "iterations")
+        shares = np.asarray(self.horizons, dtype=float)
+        if (
+            shares.ndim != 1
+            or not shares.size
+            or shares[-1] != 1
+            or (np.diff(shares) <= 0).any()
+            or shares[0] <= 0
+        ):
+            raise OptionError(
+                f"AllAtOnce: horizons is {self.horizons!r:.60}; expected rising shares in (0, 1], the "
+                "last one 1."
+            )
+
+    def run(self, objective: Objective, state: State, last: bool, report: Report) -> tuple[State, bool]:
+        """Improve state["z"] on one horizon; return it and whether the rollout agrees with the states."""
+        iterations = self.iterations if last else self.stage_iterations
+        rest = False
+        for _ in range(4 if last else 1):
+            state, own = self._solve(objective, state, iterations)
+            cost = objective.cost(state["z"], objective.residuals(state["z"]))
+            report(state, cost)
+            rest = cost <= FAITHFUL * own
+            if rest:
+                break
+        return state, rest
+
+    def _solve(self, objective: Objective, state: State, iterations: int) -> tuple[State, float]:
+        """Solve once; return the new state and the cost of the collocated states."""
+        samples = objective.samples
+        theta, initial = objective.split(state["z"])
+        problem = objective.model.problem(
+            samples, theta=theta, weight_decay=objective.decay, learn_initial=objective.free
+        )
+        times, values = _curve(samples, initial)
+        self._refine(problem, samples, times, values)
+        count, n = initial.shape
+        guess = values[:, 0] if count == 1 else values.transpose(0, 2, 1)
+        method = Collocation(
+            intervals=1, degree=self.degree, refine_to=None, polish=False, options={"max_iter": iterations}
+        )
+        start = {"x": (times, guess), "theta": theta}
+        solution = solve(problem, method, guess=start, tolerance=1e-4, throw=False)
+        if solution.status is Status.INTERRUPTED:
+            raise KeyboardInterrupt
+        z = solution.unknowns["theta"]
+        if objective.free:
+            first = solution.states["x"][0]
+            z = np.concatenate([z, (first if count == 1 else first.T).reshape(count * n)])
+        return state | {"z": z}, float(solution.cost)
+
+    def _refine(self, problem: Problem, samples: Samples, times: np.ndarray, values: np.ndarray) -> None:
+        """Put breaks of the mesh between samples where the data move far; a data term of 0 is a break."""
+        x = problem.variables["x"].symbol
+        size = np.sqrt(np.nanmean(np.sum(samples.values**2, axis=2)))
+        moved = np.linalg.norm(np.diff(values, axis=0), axis=2).max(axis=1)
+        parts = np.clip(np.ceil(self.split * moved / max(size, 1e-300)), 1, 4).astype(int)
+        for left, right, count in zip(times[:-1], times[1:], parts, strict=True):
+            for k in range(1, count):
+                problem.cost_at(float(left + (right - left) * k / count), 0 * x[0])
+
+
+def _curve(samples: Samples, initial: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sample times and, linear between observations, states (times, trajectories, n) there."""
+    observed = samples.times[samples.observed.any(axis=2)]
+    times = np.unique(np.append(observed, samples.start))
+    values = np.empty((len(times), *initial.shape))
+    for b, d in np.ndindex(*initial.shape):
+        known = samples.observed[b, :, d] & (samples.times[b] > samples.start)
+        own = np.append(samples.start, samples.times[b, known])
+        values[:, b, d] = np.interp(times, own, np.append(initial[b, d], samples.values[b, known, d]))
+    return times, values

@@ -1,0 +1,244 @@
+"""Training: each method on data with a known answer, horizons, stopping, interruption, files, bad input."""
+
+import casadi as ca
+import numpy as np
+import pytest
+
+import ocnet as oc
+from ocnet import learning
+from ocnet.errors import DataError, OptionError, ShapeError, StorageError
+from ocnet.learning.objective import Objective
+from ocnet.networks import custom
+from problems import spirals
+
+METHODS = (
+    learning.GaussNewton(),
+    learning.LBFGS(),
+    learning.Adam(rate=0.03, iterations=1500),
+    learning.AllAtOnce(),
+)
+
+
+def pendulum():
+    """ẍ = −θ₁ sin x − θ₂ẋ."""
+    return learning.NeuralODE(
+        learning.expression(
+            lambda x, t, q: [x[1], -q[0] * ca.sin(x[0]) - q[1] * x[1]], states=2, parameters=2
+        )
+    )
+
+
+def swings(count=20, noise=0.0):
+    """Two exact swings with θ = (2, 0.3), the second one with holes."""
+    model, times = pendulum(), np.linspace(0.2, 4.0, count)
+    initial = np.array([[1.0, 0.0], [-0.5, 2.0]])
+    values = model.solve([2.0, 0.3], initial, times)
+    values = values + noise * np.random.default_rng(0).normal(size=values.shape)
+    values[1, ::3, 1] = np.nan
+    return learning.Samples(times, values, initial)
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: m.label)
+def test_every_method_finds_the_parameters(method):
+    found = learning.fit(pendulum(), swings(), method, theta=[1.0, 0.0], weight_decay=0.0, tolerance=1e-7)
+    np.testing.assert_allclose(found.theta, [2.0, 0.3], atol=2e-3)
+    assert found.rms < 1e-3
+    assert np.isfinite(found.history["cost"]).all()
+    assert found.history["horizon"][-1] == 4.0
+    assert found.method in str(found)
+
+
+def test_normal_equations_are_those_of_the_gradient():
+    model, samples = pendulum(), swings(noise=0.1)
+    objective = Objective(model, samples, 0.2, True, 1e-10)
+    z = np.concatenate([[1.7, 0.2], samples.initial.ravel() + 0.1])
+    residuals = objective.residuals(z)
+    matrix, slope = objective.normal_equations(z, residuals)
+    np.testing.assert_allclose(slope, objective.gradient(z)[1], rtol=1e-9)
+    columns = []
+    for i in range(len(z)):
+        h = 1e-5 * np.eye(len(z))[i]
+        columns.append((objective.residuals(z + h) - objective.residuals(z - h)).ravel() / 2e-5)
+    J = np.array(columns).T
+    np.testing.assert_allclose(matrix, J.T @ J + np.diag([0.2] * 2 + [0.0] * 4), rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("method", [learning.GaussNewton(), learning.AllAtOnce()], ids=lambda m: m.label)
+def test_initial_states_are_learned(method):
+    samples = swings()
+    off = learning.Samples(samples.times, samples.values, samples.initial + 0.2)
+    found = learning.fit(
+        pendulum(), off, method, theta=[1.0, 0.0], learn_initial=True, weight_decay=0.0, tolerance=1e-7
+    )
+    np.testing.assert_allclose(found.initial, samples.initial, atol=1e-3)
+    np.testing.assert_allclose(found.theta, [2.0, 0.3], atol=1e-3)
+
+
+def test_a_failed_training_does_not_look_like_a_success():
+    """One parameter too few: the best fit is far off, and a target says so."""
+    stiffness = learning.NeuralODE(
+        learning.expression(lambda x, t, q: [x[1], -q * x[0]], states=2, parameters=1)
+    )
+    found = learning.fit(stiffness, swings(), theta=[1.0], target=0.01)
+    assert not found.success
+    assert found.rms > 0.05
+    explosive = learning.NeuralODE(
+        learning.expression(lambda x, t, q: [q * x[0] ** 2, 0 * x[1]], states=2, parameters=1)
+    )
+    bad = learning.fit(explosive, swings(), theta=[50.0], growing=False)
+    assert (bad.success, bad.status, bad.rms) == (False, "failed", np.inf)
+
+
+def test_early_stopping_returns_the_best():
+    training, other = (
+        spirals.samples(0, count=12, noise=0.3, tf=4.0)[0],
+        spirals.samples(1, count=50, tf=4.0)[0],
+    )
+    model = learning.NeuralODE(learning.layers((2, 12, 2)))
+    found = learning.fit(model, training, rng=1, weight_decay=1e-6, validation=other, patience=3)
+    watched = found.history["validation"]
+    kept = model.solve(found.theta, other.initial[0], other.times[0])
+    rms = np.sqrt(np.mean((kept - other.values[0]) ** 2))
+    assert rms == pytest.approx(np.nanmin(watched), rel=1e-3)
+    assert found.status in ("stopped early", "at rest")
+
+
+@pytest.mark.parametrize(
+    "method", [learning.GaussNewton(), learning.Adam(iterations=30, stage_iterations=4)], ids=str
+)
+def test_interrupted_and_resumed_is_the_same_as_uninterrupted(method, tmp_path, monkeypatch):
+    model, samples = pendulum(), swings(count=8, noise=0.02)
+    whole = learning.fit(model, samples, method, theta=[0.5, 0.1])
+    half, calls = len(whole.history["cost"]) // 2, []
+    original = Objective.cost
+
+    def stop(self, z, residuals):
+        calls.append(1)
+        if len(calls) == half:
+            raise KeyboardInterrupt
+        return original(self, z, residuals)
+
+    monkeypatch.setattr(Objective, "cost", stop)
+    path = tmp_path / "half.nc"
+    broken = learning.fit(model, samples, method, theta=[0.5, 0.1], checkpoint=path)
+    monkeypatch.undo()
+    assert (broken.status, broken.success) == ("interrupted", False)
+    again = learning.fit(model, samples, method, resume=learning.load(path, model))
+    np.testing.assert_allclose(again.theta, whole.theta, rtol=1e-12)
+    assert again.status == whole.status
+
+
+def test_files(tmp_path):
+    samples, _ = spirals.samples(0, count=6, tf=1.0)
+    for field in (learning.layers((2, 4, 2), oc.networks.arctan(0.5), time=True), learning.layers((2, 3, 2))):
+        found = learning.fit(learning.NeuralODE(field, tolerance=1e-7), samples, rng=0)
+        found.save(tmp_path / "net.nc")
+        back = learning.load(tmp_path / "net.nc")
+        assert str(back) == str(found)
+        np.testing.assert_array_equal(back.theta, found.theta)
+        times = [0.3, 0.9]
+        np.testing.assert_array_equal(
+            back.model.solve(back.theta, [2, 0], times), found.model.solve(found.theta, [2, 0], times)
+        )
+    other = learning.NeuralODE(learning.layers((2, 7, 2)))
+    with pytest.raises(StorageError, match=r"17 parameters for 2 states; the model, 2-7-2 tanh, has 37"):
+        learning.load(tmp_path / "net.nc", other)
+    swing = learning.fit(pendulum(), swings(), theta=[1.0, 0.0])
+    swing.save(tmp_path / "swing.nc")
+    with pytest.raises(StorageError, match=r"an expression, which a file cannot hold; give model="):
+        learning.load(tmp_path / "swing.nc")
+    assert learning.load(tmp_path / "swing.nc", pendulum()).rms == swing.rms
+    odd = learning.layers((2, 2, 2), custom(lambda s: s / (1 + s**2), name="bump"))
+    learning.fit(learning.NeuralODE(odd), samples, rng=0).save(tmp_path / "odd.nc")
+    with pytest.raises(StorageError, match="the activation 'bump'"):
+        learning.load(tmp_path / "odd.nc")
+    with pytest.raises(StorageError, match="there is no file"):
+        learning.load(tmp_path / "none.nc")
+    oc.simulate(spirals.problem(1.0), initial=[2, 0]).save(tmp_path / "path.nc")
+    with pytest.raises(StorageError, match="holds a Trajectory; expected a NeuralODE"):
+        learning.load(tmp_path / "path.nc")
+
+
+def test_the_same_problem_by_another_road():
+    """The Problem has the cost that the rollout has, and collocation finds the same optimum."""
+    model, samples = pendulum(), swings(count=10, noise=0.05)
+    found = learning.fit(model, samples, theta=[1.0, 0.0], weight_decay=0.1, tolerance=1e-9)
+    problem = model.problem(samples, theta=found.theta, weight_decay=0.1)
+    solution = oc.solve(problem, oc.Collocation(intervals=20), guess={"theta": found.theta})
+    np.testing.assert_allclose(solution.unknowns["theta"], found.theta, atol=2e-3)
+    loss = model.gradient(solution.unknowns["theta"], samples)[0] + 0.05 * np.sum(
+        solution.unknowns["theta"] ** 2
+    )
+    assert solution.cost == pytest.approx(loss, rel=1e-5)
+
+
+def test_bad_samples():
+    good = {"times": [1.0, 2.0], "values": [[0.0], [1.0]], "initial": [0.0]}
+    for change, error, match in (
+        ({"values": [1.0, 2.0]}, ShapeError, r"values has shape \(2,\)"),
+        ({"values": np.zeros((0, 1))}, ShapeError, "not empty"),
+        ({"times": [1.0]}, ShapeError, r"times has shape \(1,\); expected \(2,\) or \(1, 2\)"),
+        ({"initial": [0.0, 1.0]}, ShapeError, r"initial has shape \(2,\); expected \(1, 1\)"),
+        ({"times": [1.0, np.nan]}, DataError, "times or start contain NaN"),
+        ({"times": [2.0, 1.0]}, DataError, "have to be in order"),
+        ({"times": [-1.0, 1.0]}, DataError, "not before start = 0"),
+        ({"times": [0.0, 0.0]}, DataError, "all times are at start"),
+        ({"values": [[0.0], [np.inf]]}, DataError, r"values\[0, 1, 0\] is infinite"),
+        ({"values": [[np.nan], [np.nan]]}, DataError, "every value is NaN"),
+        ({"initial": [np.nan]}, DataError, r"initial\[0\] is not finite"),
+    ):
+        with pytest.raises(error, match=match):
+            learning.Samples(**(good | change))
+    with pytest.raises(OptionError, match="count is 0"):
+        spirals.samples(0, count=0)
+    with pytest.raises(OptionError, match="noise is nan"):
+        spirals.samples(0, noise=float("nan"))
+
+
+def test_bad_options():
+    model, samples = pendulum(), swings()
+    for options, error, match in (
+        ({"method": learning.Adam}, OptionError, "expected an object such as"),
+        ({"theta": [1.0]}, ShapeError, r"theta has shape \(1,\); expected \(2,\)"),
+        ({"theta": [1.0, np.nan]}, DataError, r"theta\[1\] is not finite"),
+        ({"weight_decay": -1.0}, OptionError, "weight_decay is -1"),
+        ({"tolerance": 1.0}, OptionError, "tolerance is 1"),
+        ({"patience": 0}, OptionError, "patience is 0"),
+        ({"resume": "file.nc"}, OptionError, r"expected a Fit \(from a file: learning.load\)"),
+        ({"validation": [1.0]}, OptionError, r"expected learning\.Samples"),
+    ):
+        with pytest.raises(error, match=match):
+            learning.fit(model, samples, **options)
+    done = learning.fit(model, samples, theta=[1.9, 0.3])
+    with pytest.raises(OptionError, match=r"by Gauss-Newton; expected .* by Adam"):
+        learning.fit(model, samples, learning.Adam(), resume=done)
+    with pytest.raises(OptionError, match="model is 3"):
+        learning.fit(3, samples)
+    with pytest.raises(OptionError, match="GaussNewton: iterations is 0"):
+        learning.GaussNewton(iterations=0)
+    with pytest.raises(OptionError, match="Adam: rate is 0"):
+        learning.Adam(rate=0)
+    with pytest.raises(OptionError, match=r"LBFGS: memory is 1\.5"):
+        learning.LBFGS(memory=1.5)
+    with pytest.raises(OptionError, match=r"horizons is .*expected rising shares"):
+        learning.AllAtOnce(horizons=(0.5, 0.4))
+
+
+def test_cubic_spiral_by_gauss_newton():
+    samples, noise = spirals.samples(7)
+    model = learning.NeuralODE(learning.layers((2, 16, 2)))
+    found = learning.fit(model, samples, rng=7)
+    assert found.success
+    assert found.rms < 1.05 * noise
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", [learning.GaussNewton(), learning.AllAtOnce()], ids=lambda m: m.label)
+def test_cubic_spiral_from_ten_seeds(method):
+    """The rollout is within 1.05 of the realised noise from every seed."""
+    model = learning.NeuralODE(learning.layers((2, 16, 2)))
+    ratios = []
+    for seed in range(10):
+        samples, noise = spirals.samples(2000 + seed)
+        ratios.append(learning.fit(model, samples, method, rng=seed).rms / noise)
+    assert max(ratios) < 1.05
