@@ -66,8 +66,8 @@ print(f"closed loop and open loop differ by at most {apart:.1e}")
 # %% [markdown]
 # ## The picture
 # Contours of the value with the flow under the feedback, paths from several states and where they end,
-# and in red the ridges: there the gradient jumps, because two ways cost the same (a Skiba set), or the way
-# to an unstable equilibrium is left.
+# and in black the ridges: there the gradient jumps, because two ways cost the same (a Skiba set). The closed
+# loop rests at the red dots; from the blue one it moves away.
 
 # %%
 rng = np.random.default_rng(3)

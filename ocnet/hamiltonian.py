@@ -26,7 +26,9 @@ class Hamiltonian(Protocol):
     Everything is current value. Arrays hold one point in each row; matrices are flattened in C order. With
     steps, p stands for p̂ = e^{−ρ} p_{k+1} and f for the next state. The optimal flow is ẋ = H_p,
     ṗ = ρp − H_x. One that depends on parameters of the problem also has a method ``at(parameters)``, which
-    returns it for other values (a mapping by name).
+    returns it for other values (a mapping by name). One that knows its minimum over one-sided differences has
+    a method ``upwind`` (as :meth:`DerivedHamiltonian.upwind`), and one whose methods may be called from
+    several threads at once says ``concurrent = True``.
     """
 
     @property

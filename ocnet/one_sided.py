@@ -13,7 +13,8 @@ PASSES = 40  # over the components of θ
 SETTLED = 1e-9  # movement of θ that counts as none, relative to 1 + |θ|
 ROOTS = 45
 FLAT = 1e-14  # a drift that counts as none
-WALL = 30.0  # stands for an infinite price, relative to 1 + the finite one
+STRIDE = 8.0  # by which the search for the price of a wall grows
+DEAREST = 1e9  # price of a wall beyond which no control holds it, relative to 1 + the finite one
 
 
 def upwind(
@@ -43,13 +44,16 @@ def upwind(
 
     Notes
     -----
+    A forbidden motion needs no penalty: θ_i has no end on that side, and the price of the wall is where H_p,i
+    is 0 (its multiplier). It is looked for in growing strides; only a wall that no price holds is passed.
+
     Exact where the components of H_p do not depend on each other's θ, or H is smooth; the components are
     repeated until none moves any more.
     """
     scale = (
         1.0 + np.where(np.isfinite(p_plus), abs(p_plus), 0) + np.where(np.isfinite(p_minus), abs(p_minus), 0)
     )
-    low, high = np.fmax(p_minus, -WALL * scale), np.fmin(p_plus, WALL * scale)
+    low, high = np.fmax(p_minus, -DEAREST * scale), np.fmin(p_plus, DEAREST * scale)
     concave = low > high
     best = np.full(len(x), np.inf)
     drift, stage = np.zeros_like(x), np.zeros(len(x))
@@ -61,10 +65,13 @@ def upwind(
         mine = concave[rows]
         lower = np.where(mine, np.where(ends, low[rows], high[rows]), low[rows])
         upper = np.where(mine, lower, high[rows])
-        theta, H, H_p = _largest(function, t[rows], x[rows], lower, upper)
+        start = np.where(np.isinf(p_minus[rows]), upper, np.where(np.isinf(p_plus[rows]), lower, np.nan))
+        start = np.where(np.isnan(start), 0.5 * (lower + upper), start)
+        theta, H, H_p = _largest(function, t[rows], x[rows], lower, upper, start)
         resting = (theta > lower) & (theta < upper)
         f = np.where(resting, 0.0, H_p)
-        running = H - np.einsum("ij,ij->i", theta, f)
+        jumps = resting & (np.abs(H_p) > SETTLED)  # a mixture of controls rests, at the cost H − Σ θ_j f_j
+        running = H - np.einsum("ij,ij->i", theta, np.where(jumps, 0.0, H_p))
         paid = np.where(f > 0, f * high[rows], f * low[rows]).sum(axis=1) + running
         better = paid < best[rows]
         chosen = rows[better]
@@ -73,10 +80,15 @@ def upwind(
 
 
 def _largest(
-    function: Gradient, t: np.ndarray, x: np.ndarray, lower: np.ndarray, upper: np.ndarray
+    function: Gradient,
+    t: np.ndarray,
+    x: np.ndarray,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    start: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return θ in [lower, upper] with the largest H, and H and H_p there."""
-    theta = np.clip(0.5 * (np.fmax(lower, -1e3) + np.fmin(upper, 1e3)), lower, upper)
+    theta = start.copy()
     rows = np.arange(len(x))
     for _ in range(PASSES):
         before = theta[rows].copy()
@@ -102,15 +114,29 @@ def _component(
         trial[:, i] = values
         return function(t[rows], x[rows], trial)[1][:, i]
 
-    rows = np.arange(len(x))
-    result, fb = b.copy(), slope(b, rows)
-    rows = rows[(fb < 0) & (a < b)]
-    if not len(rows):
-        return result
-    fa = slope(a[rows], rows)
-    result[rows[fa <= 0]] = a[rows[fa <= 0]]
-    rows, fa = rows[fa > 0], fa[fa > 0]
-    a, b, fb = a[rows], b[rows], fb[rows]
+    result = theta[:, i].copy()
+    known = slope(result, np.arange(len(x)))
+    end = np.where(known > 0, b, a)
+    rows = np.flatnonzero((np.abs(known) > FLAT) & (result != end))
+    near, f_near, end = result[rows], known[rows], end[rows]
+    far, f_far = near.copy(), f_near.copy()
+    stride = 1.0 + np.abs(near)
+    searching = np.arange(len(rows))
+    while len(searching):  # until H_p,i changes its sign, or to the end
+        k = searching
+        near[k], f_near[k] = far[k], f_far[k]
+        room = end[k] - near[k]
+        far[k] = np.where(np.abs(room) <= stride[k], end[k], near[k] + np.sign(room) * stride[k])
+        f_far[k] = slope(far[k], rows[k])
+        stride[k] *= STRIDE
+        searching = k[(f_far[k] * f_near[k] > 0) & (far[k] != end[k])]
+    result[rows] = far
+    crossed = f_far * f_near < 0
+    rows, near, far = rows[crossed], near[crossed], far[crossed]
+    f_near, f_far = f_near[crossed], f_far[crossed]
+    up = f_near > 0
+    a, b = np.where(up, near, far), np.where(up, far, near)
+    fa, fb = np.where(up, f_near, f_far), np.where(up, f_far, f_near)
     for k in range(ROOTS):  # false position with halved ends (Illinois), and a bisection every third time
         if not len(rows):
             break

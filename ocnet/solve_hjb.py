@@ -13,15 +13,16 @@ from threadpoolctl import ThreadpoolController
 from ocnet.errors import OptionError, ProblemError, ShapeError, SolveError, UnsupportedError
 from ocnet.hamiltonian import Hamiltonian
 from ocnet.horizon import Discounted, Finite, FreeTime, Steps
-from ocnet.methods.hjb.accuracy import Accuracy, extrapolated, plain
+from ocnet.methods.hjb.accuracy import Accuracy, between, extrapolated, plain
 from ocnet.methods.hjb.checkpoint import Checkpoint
 from ocnet.methods.hjb.discrete import solve_steps
 from ocnet.methods.hjb.domain import examined
 from ocnet.methods.hjb.finite_horizon import march
 from ocnet.methods.hjb.grid import Grid
-from ocnet.methods.hjb.levels import ORDER, PolicyIteration, Report
+from ocnet.methods.hjb.levels import ORDER, PolicyIteration, Report, State
 from ocnet.methods.hjb.scheme import Scheme
 from ocnet.methods.hjb.slices import Slices
+from ocnet.methods.hjb.threads import available
 from ocnet.methods.hjb.value_iteration import value_iteration
 from ocnet.pointwise import evaluate
 from ocnet.problem import Problem
@@ -44,6 +45,7 @@ def solve_hjb(
     tolerance: float = 1e-8,
     progress: bool = False,
     memory: float | None = None,
+    threads: int | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     interval: float = 60.0,
 ) -> ValueFunction:
@@ -65,9 +67,13 @@ def solve_hjb(
         Show a live line.
     memory : float, optional
         Bytes that may be used; what the machine has free if left out.
+    threads : int, optional
+        For the compiled loops; all cores of this process (or NUMBA_NUM_THREADS) if left out. The answer is
+        the same to the last bit for any number. Hamiltonians that are derived are evaluated on one.
     checkpoint : path, optional
-        Of a file in which a policy iteration keeps what it has every `interval` seconds. If it is there, the
-        solve goes on from it, to the same answer; it is removed at the end.
+        Of a file in which a policy iteration in continuous time keeps what it has every `interval` seconds.
+        If it is there, the solve goes on from it, to the same answer; it is removed at the end. Other solves
+        refuse it.
     interval : float
         Seconds between two checkpoints.
 
@@ -96,31 +102,45 @@ def solve_hjb(
     0.7808
     """
     _check(problem, grid, scheme, tolerance)
+    workers = available() if threads is None else _checked_threads(problem, threads)
     hamiltonian = problem.hamiltonian
     begun = time.process_time()
-    mirrored = is_mirrored(hamiltonian, grid)
+    policies = scheme == "policy-iteration" and isinstance(problem.horizon, Discounted)
+    if checkpoint is not None and not policies:
+        raise OptionError(
+            f"solve_hjb '{problem.name}': checkpoint is given; expected only for policy iteration in "
+            "continuous time on an infinite horizon, which is what can go on from one. Leave it out."
+        )
+    mirrored = policies and is_mirrored(hamiltonian, grid)
     _check_memory(problem, grid, mirrored, memory)
     identity = _identity(hamiltonian, grid, tolerance)
     kept = None if checkpoint is None else Checkpoint(checkpoint, identity, interval)
     with live(problem.name, progress) as report, _BLAS.limit(limits=1, user_api="blas"):
         if isinstance(problem.horizon, Finite):
-            parts = _backwards(problem, hamiltonian, grid, report)
+            parts = _backwards(problem, hamiltonian, grid, report, workers)
         elif isinstance(problem.horizon, Steps):
-            parts = _by_steps(hamiltonian, grid, tolerance, scheme == "policy-iteration", report)
+            parts = _by_steps(hamiltonian, grid, tolerance, scheme == "policy-iteration", report, workers)
         elif scheme == "value-iteration":
-            parts = _by_values(hamiltonian, grid, tolerance, report)
+            parts = _by_values(hamiltonian, grid, tolerance, report, workers)
         else:
-            parts = _by_policies(hamiltonian, grid, tolerance, mirrored, report, kept)
+            parts = _by_policies(hamiltonian, grid, tolerance, mirrored, report, kept, workers)
     leak, active = parts.pop("leak"), parts.pop("active")
     if leak > LEAK and _bounded(problem).any():
         raise SolveError(
             f"solve_hjb '{problem.name}': the walls of the grid, which stand for bounds of the states, let "
-            f"paths through with speed {leak:.2g}: no control holds them, or only one that is very much "
-            "dearer than what lies nearby. Use oc.solve with ocnet.Collocation."
+            f"paths through with speed {leak:.2g}: no control holds them there. Use oc.solve with "
+            "ocnet.Collocation."
         )
     domain = examined(problem, grid, leak, active) if isinstance(problem.horizon, Discounted) else None
     how = "backward steps" if isinstance(problem.horizon, Finite) else scheme
-    stats = {"scheme": how, "seconds": time.process_time() - begun, "mirrored": mirrored, "leak": leak}
+    stats = {
+        "scheme": how,
+        "seconds": time.process_time() - begun,
+        "threads": workers,
+        "bytes": needed_bytes(grid, mirrored),
+        "mirrored": mirrored,
+        "leak": leak,
+    }
     return ValueFunction(problem, problem.name, domain=domain, stats=stats, rate=hamiltonian.rate, **parts)
 
 
@@ -131,49 +151,67 @@ def _by_policies(
     mirrored: bool,
     report: Report | None,
     checkpoint: Checkpoint | None,
+    threads: int,
 ) -> dict[str, Any]:
     keep = None if checkpoint is None else checkpoint.keep
-    solver = PolicyIteration(hamiltonian, grid, tolerance, mirrored, report, keep)
+    solver = PolicyIteration(hamiltonian, grid, tolerance, mirrored, report, keep, threads)
     state = solver.run(None if checkpoint is None else checkpoint.state())
     if checkpoint is not None:
         checkpoint.remove()
-    monotone, values, settled = state.done[-1]
+    monotone, _, settled = state.done[-1]
     scheme = Scheme(hamiltonian, grid, mirrored, ORDER)
-    grids, done = solver.grids[-LEVELS:], state.done[-LEVELS:]
-    if len(grids) == 1:
-        accuracy = Accuracy(values, grid, np.abs(values - monotone))
-    elif settled and done[-2][2]:
-        accuracy = extrapolated(grids, [accurate for _, accurate, _ in done], ORDER)
-    else:
-        accuracy = extrapolated(grids, [first for first, _, _ in done], 1)
+    accuracy = _judged(solver, state)
+    phase = 1 if settled else 0  # the one that made the values
+    changes = [change for _, which, _, change in state.history if which == phase]
     return {
         "slices": Slices(grid, accuracy.values[None, :]),
         "error_grid": accuracy.grid,
         "errors": accuracy.error,
         "monotone": monotone,
         "settled": settled,
-        "residual": state.history[-1][3],
+        "residual": changes[-1],
         "history": np.array(state.history),
         "leak": state.leak,
         "active": scheme.active(accuracy.values),
     }
 
 
+def _judged(solver: PolicyIteration, state: State) -> Accuracy:
+    """Return the best values that the finest levels allow, and their estimated error."""
+    grids, done = solver.grids[-LEVELS:], state.done[-LEVELS:]
+    monotone, values, settled = done[-1]
+    first = [v for v, _, _ in done]
+    if len(grids) == 1:
+        return between(values, monotone, grids[-1])
+    count = 0  # of the last levels on which the correction settled, one after the other
+    while count < len(done) and done[-1 - count][2]:
+        count += 1
+    if count > 1:
+        return extrapolated(grids[-count:], [v for _, v, _ in done[-count:]], ORDER, solver.plain)
+    of_order_one = extrapolated(grids, first, 1)
+    return between(values, of_order_one.values, grids[-1]) if settled else of_order_one
+
+
 def _by_values(
-    hamiltonian: Hamiltonian, grid: Grid, tolerance: float, report: Report | None
+    hamiltonian: Hamiltonian, grid: Grid, tolerance: float, report: Report | None, threads: int
 ) -> dict[str, Any]:
     coarse = grid.halved()
     grids = [grid] if coarse is None else [coarse, grid]
-    found = [value_iteration(hamiltonian, g, tolerance, report) for g in grids]
+    found = [value_iteration(hamiltonian, g, tolerance, report, threads) for g in grids]
     values, history, leak = found[-1]
     active = Scheme(hamiltonian, grid, False, 1).active(values)
     return _of_first_order([v for v, _, _ in found], grids, history, leak) | {"active": active}
 
 
 def _by_steps(
-    hamiltonian: Hamiltonian, grid: Grid, tolerance: float, policies: bool, report: Report | None
+    hamiltonian: Hamiltonian,
+    grid: Grid,
+    tolerance: float,
+    policies: bool,
+    report: Report | None,
+    threads: int,
 ) -> dict[str, Any]:
-    grids, found, history, leak = solve_steps(hamiltonian, grid, tolerance, policies, report)
+    grids, found, history, leak = solve_steps(hamiltonian, grid, tolerance, policies, report, threads)
     return _of_first_order(found, grids, history, leak) | {"active": 0.0, "discrete": True}
 
 
@@ -194,7 +232,7 @@ def _of_first_order(found: list[np.ndarray], grids: list[Grid], history: Any, le
 
 
 def _backwards(
-    problem: Problem, hamiltonian: Hamiltonian, grid: Grid, report: Report | None
+    problem: Problem, hamiltonian: Hamiltonian, grid: Grid, report: Report | None, threads: int
 ) -> dict[str, Any]:
     horizon, f = problem.horizon, problem.functions
     assert isinstance(horizon, Finite)
@@ -205,13 +243,14 @@ def _backwards(
         return evaluate(f.terminal, end, x, np.zeros(f.nx), np.zeros(f.nu), np.zeros(0), p)[0].reshape(-1)
 
     span = (float(horizon.t0), float(horizon.tf))
-    times, values = march(hamiltonian, grid, span, terminal, ORDER, report)
-    monotone = march(hamiltonian, grid, span, terminal, 1)[1][0]
+    times, values = march(hamiltonian, grid, span, terminal, ORDER, report, threads)
+    monotone = march(hamiltonian, grid, span, terminal, 1, threads=threads)[1][0]
     coarse = grid.halved()
     if coarse is None:
         accuracy = Accuracy(values[0], grid, np.abs(values[0] - monotone))
     else:
-        accuracy = plain([march(hamiltonian, coarse, span, terminal)[1][0], values[0]], [coarse, grid])
+        first = march(hamiltonian, coarse, span, terminal, threads=threads)[1][0]
+        accuracy = plain([first, values[0]], [coarse, grid])
     return {
         "slices": Slices(grid, values, times),
         "error_grid": accuracy.grid,
@@ -311,6 +350,14 @@ def _bounded(problem: Problem) -> np.ndarray:
     f = problem.functions
     bounds = f.bounds(f.pack(problem.parameter_values(), "parameter"))
     return np.isfinite(bounds.x_lower) | np.isfinite(bounds.x_upper)
+
+
+def _checked_threads(problem: Problem, threads: Any) -> int:
+    if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
+        raise OptionError(
+            f"solve_hjb '{problem.name}': threads is {threads!r:.40}; expected an integer of at least 1."
+        )
+    return threads
 
 
 def _check_memory(problem: Problem, grid: Grid, mirrored: bool, memory: float | None) -> None:

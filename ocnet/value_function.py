@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 SAMPLES = 50  # closed-loop costs that judge a value function
 ROUNDING = 1e-12  # of the values, after thousands of additions
+TRACE = 1e-3  # share of the faces on which active walls do not matter
 SETTLED = 1e-5  # discount at which a closed loop is cut; the value function stands for the rest
 
 
@@ -43,15 +44,18 @@ class ValueFunction:
     values, monotone : ndarray (size,)
         Values at the nodes in C order, and those of the monotone scheme (order 1, safe).
     settled : bool
-        Whether the correction to higher order settled on the finest grid; if not, `values` are of order 1.
+        False if the correction to higher order did not settle on the finest grid: `values` are then those of
+        order 1, extrapolated. Schemes without a correction (value iteration, discrete time, finite horizons)
+        have nothing to settle, and say True.
     residual : float
-        Largest change that one more step of the last iteration would make, in units of the cost.
+        Largest change by the last step of the iteration that made `values`, in units of the cost.
     domain : Domain or None
         Whether the box holds its paths.
     history : ndarray (iterations, 4)
         Level, phase (0 monotone, 1 accurate), iteration, change.
     stats : dict
-        Seconds (CPU), bytes, levels, and the scheme.
+        Scheme, seconds (CPU, of all threads), threads, bytes (about what was held at the peak), mirrored
+        (whether half of the nodes were enough), leak (speed through the walls).
     """
 
     def __init__(
@@ -133,15 +137,24 @@ class ValueFunction:
         u = self.hamiltonian.control(t, points, self._costate(float(t), points))
         return u[0] if one else u
 
-    def error_at(self, x: ArrayLike) -> Any:
+    def error_at(self, x: ArrayLike, closed_loop: bool = False) -> Any:
         """Return the estimated error of the value at x, a float or (points,), in units of the cost.
 
         It compares nested grids (and schemes, where there is one grid only) around x, and adds what the
         iteration left.
+
+        Parameters
+        ----------
+        x : array_like
+        closed_loop : bool
+            Whether the estimate is at least |J − v|, the distance to the cost of the closed loop from x (see
+            :meth:`upper_bound`), which takes longer and needs no other grid.
         """
         points, one = self._points(x)
         e = np.maximum(self._errors(self.errors, points)[0], 0.0)
         e = e + self.residual + ROUNDING * (1 + np.abs(self.values).max())
+        if closed_loop:
+            e = np.maximum(e, np.abs(self.upper_bound(points) - self(points)))
         return float(e[0]) if one else e
 
     @cached_property
@@ -328,7 +341,17 @@ class ValueFunction:
                     else f"but leak (speed {self.domain.leak:.2g})"
                 )
             )
-        lines.append(f"  time              {self.stats.get('seconds', float('nan')):.2f} s CPU")
+            if self.domain.active > TRACE:
+                lines.append(
+                    "  note              the walls change the values, which no estimate counts: take a "
+                    "larger box if paths may leave it"
+                )
+        effort = f"{self.stats.get('seconds', float('nan')):.2f} s CPU"
+        if "threads" in self.stats:
+            threads = self.stats["threads"]
+            effort += f" on {threads} thread{'s' if threads > 1 else ''}, "
+            effort += f"about {self.stats['bytes'] / 1e6:.3g} MB"
+        lines.append(f"  effort            {effort}")
         return "\n".join(lines)
 
     def __repr__(self) -> str:

@@ -48,6 +48,8 @@ def write(value: ValueFunction, path: str | os.PathLike[str]) -> None:
         "scheme": str(value.stats.get("scheme", "")),
         "seconds": float(value.stats.get("seconds", np.nan)),
         "mirrored": int(bool(value.stats.get("mirrored", False))),
+        "threads": int(value.stats.get("threads", 1)),
+        "bytes": float(value.stats.get("bytes", np.nan)),
     }
     for name, grid in (("grid", value.grid), ("error_grid", value.error_grid)):
         attributes |= {f"{name}_lower": grid.lower, f"{name}_upper": grid.upper}
@@ -86,7 +88,13 @@ def read(path: str | os.PathLike[str], problem: Problem | None = None) -> ValueF
             residual=float(a["residual"]),
             history=np.asarray(data["history"]),
             domain=domain,
-            stats={"scheme": a["scheme"], "seconds": float(a["seconds"]), "mirrored": bool(a["mirrored"])},
+            stats={
+                "scheme": a["scheme"],
+                "seconds": float(a["seconds"]),
+                "mirrored": bool(a["mirrored"]),
+                "threads": int(a.get("threads", 1)),
+                "bytes": float(a.get("bytes", np.nan)),
+            },
             discrete=bool(a["discrete"]),
             rate=float(a["rate"]),
         )

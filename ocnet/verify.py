@@ -49,7 +49,8 @@ def verify(
     Raises
     ------
     ProblemError
-        If the solution does not carry its problem, or `rtol` is out of range.
+        If the solution does not carry its problem, `rtol` is out of range, or the initial state is outside
+        the grid of the value function.
     """
     if not hasattr(solution, "result"):
         raise ProblemError(f"verify: got a {type(solution).__name__}; expected a Solution.")
@@ -61,6 +62,8 @@ def verify(
     if not 0 < rtol <= 1e-3:
         raise ProblemError(f"verify: rtol is {rtol!r}; expected a number in (0, 1e-3].")
     names = (solution.problem_name, solution.result.method)
+    if hasattr(value, "error_at"):
+        _check_grid(solution, value)
     parts = [f.values for f in (solution.x, solution.u, solution.p) if f is not None]
     if not all(np.isfinite(part).all() for part in parts):
         return Certificate(
@@ -88,12 +91,29 @@ def verify(
             figures |= extremal(subject)
         if value is not None:
             figures["value_gap"] = float(solution.cost - value(subject.end_states()[0]))
-            estimate = getattr(value, "error_estimate", None)
-            if estimate is not None:
-                subject.notes.append(f"The value function estimates its own error as {float(estimate):.1e}.")
+            if hasattr(value, "error_at"):
+                error = float(value.error_at(subject.end_states()[0]))  # type: ignore[attr-defined]
+                subject.notes.append(
+                    f"The value function estimates its own error at the initial state as {error:.1e}."
+                )
     else:
         subject.notes.append("The problem has no cost: only its states, controls and bounds were checked.")
     return Certificate(*names, **figures, where=subject.where, notes=subject.notes)  # type: ignore[arg-type]
+
+
+def _check_grid(solution: Solution, value: Any) -> None:
+    """Refuse a value function whose grid does not hold the initial state."""
+    start = solution.x.values[:1]
+    grid, n = value.grid, start.shape[1]
+    where = f"verify: the value function of '{value.name}'"
+    if grid.dimension != n:
+        raise ProblemError(f"{where} has {grid.dimension} states; the solution has {n}.")
+    if not grid.contains(start)[0]:
+        raise ProblemError(
+            f"{where} is known on the box from {grid.lower} to {grid.upper}, and the solution starts at "
+            f"{np.array2string(start[0], precision=4)}, outside of it. Solve on a larger grid, or verify "
+            "without `value`."
+        )
 
 
 def extremal(subject: Subject) -> dict[str, float | None]:

@@ -40,6 +40,22 @@ def test_a_certificate_compares_with_the_value_function(value):
     assert abs(certificate.value_gap) < 1e-4
     assert "value gap" in str(certificate)
     assert oc.verify(solution).value_gap is None
+    error = f"{value.error_at([1.0, -0.8]):.1e}"
+    assert f"its own error at the initial state as {error}" in " ".join(certificate.notes)
+
+
+def test_a_certificate_refuses_a_value_function_from_elsewhere(value):
+    solution = oc.solve(problem([3.5, 0.0]), oc.Pontryagin())
+    with pytest.raises(ProblemError, match=r"the box from \(-3\.0, -3\.0\) .* starts at \[3\.5"):
+        oc.verify(solution, value=value)
+    three = synaptic_control.problem(np.eye(3), np.ones(3), bounds=(0.1, 1.0), discount=0.5)
+    with pytest.raises(ProblemError, match="has 2 states; the solution has 3"):
+        oc.verify(oc.solve(three, oc.Pontryagin()), value=value)
+
+
+def test_a_wrong_guess_names_the_value_function_among_the_right_ones():
+    with pytest.raises(ProblemError, match="a ValueFunction or None"):
+        oc.solve(problem([1.0, -0.8]), oc.Pontryagin(), guess=3.0)
 
 
 def test_a_free_initial_state_is_refused(value):

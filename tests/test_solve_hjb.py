@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+import tracemalloc
 
 import casadi as ca
 import numpy as np
@@ -20,6 +22,7 @@ from ocnet.errors import (
     UnsupportedError,
 )
 from ocnet.hamiltonian import DerivedHamiltonian
+from ocnet.methods.hjb.checkpoint import Checkpoint
 from ocnet.solve_hjb import is_mirrored
 from problems import weight_program
 from tests.hjb_problems import RATE, random_network, regulator, ring, steps
@@ -70,6 +73,7 @@ def test_value_iteration_has_order_one_and_agrees():
     errors = []
     for m in (41, 81):
         value = oc.solve_hjb(problem, oc.Grid(-1, 1, m), scheme="value-iteration", tolerance=1e-7)
+        assert not value.stats["mirrored"]  # all nodes were swept
         x = value.grid.points()
         errors.append(np.abs(value.values - exact(x)).max())
         assert value.error_estimate > 0.3 * errors[-1]
@@ -98,9 +102,26 @@ def test_two_neurons_against_pontryagin(seed):
     assert np.abs(value.upper_bound(x) - costs).max() < 1e-8
 
 
+def test_the_estimate_counts_nodes_of_order_one():
+    problem = oc.Problem("bang-bang", oc.Discounted(RATE))  # the feedback jumps: all nodes go back to order 1
+    x, u = problem.state("x"), problem.control("u", lower=-1, upper=1)
+    problem.dynamics(x, u - x)
+    problem.minimize(stage=x**2)
+    value = oc.solve_hjb(problem, oc.Grid(-1, 1, 81))
+    x = np.linspace(0.05, 1, 20)[:, None]
+    exact = []
+    for start in x[:, 0]:  # x(t) = (1 + x) e^{-t} - 1 until it is 0
+        t = np.linspace(0, np.log1p(start), 20_001)
+        exact.append(np.trapezoid(np.exp(-RATE * t) * ((1 + start) * np.exp(-t) - 1) ** 2, t))
+    error = np.abs(value(x) - exact)
+    assert error.max() > 1e-3
+    assert (value.error_at(x) >= error).all()
+
+
 def test_closed_loop_cost_and_dynamic_programming():
-    value = oc.solve_hjb(ring(2), oc.Grid([-3, -3], [3, 3], 481))
-    assert np.abs(value.gaps(50)).max() < 1e-5
+    for problem in (ring(2), *(random_network(2, seed)[1] for seed in (1, 2, 7))):
+        value = oc.solve_hjb(problem, oc.Grid([-3, -3], [3, 3], 241, 2.0))
+        assert np.abs(value.gaps(50)).max() < 1e-5
     x = [[1.0, -0.8], [2.0, 1.0]]
     gap = value.dynamic_programming_gap(x, [0.1, 1.0, 3.0])
     assert gap.shape == (3, 2)
@@ -132,6 +153,7 @@ def test_the_wall_of_a_small_box_is_noticed():
     value = oc.solve_hjb(problem, oc.Grid(-1, 1, 41))
     assert value.domain.leak == 0
     assert value.domain.active == 0.5
+    assert "the walls change the values" in str(value)
 
 
 # ---------------------------------------------------------------------- discrete time, finite horizon
@@ -193,6 +215,7 @@ def test_save_and_load(tmp_path):
     np.testing.assert_array_equal(again.error_at(x), value.error_at(x))
     assert str(again) == str(value)
     assert again.domain == value.domain
+    assert again.stats["bytes"] == value.stats["bytes"]
     alone = oc.ValueFunction.load(tmp_path / "value.nc")
     np.testing.assert_array_equal(alone.gradient(x), value.gradient(x))
     with pytest.raises(ProblemError, match="without its problem"):
@@ -231,6 +254,43 @@ def test_killed_and_resumed(tmp_path):
     whole = oc.solve_hjb(problem, grid)
     np.testing.assert_allclose(resumed.values, whole.values, atol=1e-12, rtol=0)
     np.testing.assert_array_equal(resumed.history, whole.history)
+
+
+def test_interrupted_and_resumed(tmp_path, monkeypatch):
+    """An interrupt by the keyboard leaves the last checkpoint and no thread."""
+    path, grid, problem = tmp_path / "checkpoint.npz", oc.Grid([-3, -3], [3, 3], 61), ring(2)
+    keep, calls = Checkpoint.keep, []
+
+    def interrupted(self, state):
+        keep(self, state)
+        calls.append(state.level)
+        if len(calls) == 12:
+            raise KeyboardInterrupt
+
+    threads = threading.active_count()
+    monkeypatch.setattr(Checkpoint, "keep", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        oc.solve_hjb(problem, grid, checkpoint=path, interval=0.0, threads=2)
+    monkeypatch.undo()
+    assert threading.active_count() == threads
+    resumed = oc.solve_hjb(problem, grid, checkpoint=path, threads=1)
+    whole = oc.solve_hjb(problem, grid)
+    np.testing.assert_array_equal(resumed.values, whole.values)
+    assert len(resumed.history) == len(whole.history)
+    assert not path.exists()
+
+
+def test_what_a_solve_took():
+    problem, grid = ring(3), oc.Grid([-3] * 3, [3] * 3, 41)
+    one = oc.solve_hjb(problem, grid, tolerance=1e-4, threads=1)
+    tracemalloc.start()
+    two = oc.solve_hjb(problem, grid, tolerance=1e-4, threads=2)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(one.values, two.values)
+    assert (one.stats["threads"], two.stats["threads"]) == (1, 2)
+    assert 0.8 * peak < two.stats["bytes"] < 2 * peak
+    assert "on 2 threads, about" in str(two)
 
 
 # ---------------------------------------------------------------------- what is refused
@@ -295,6 +355,9 @@ def test_wrong_arguments():
         oc.solve_hjb(problem, grid, scheme="magic")
     with pytest.raises(OptionError, match="tolerance"):
         oc.solve_hjb(problem, grid, tolerance=1.0)
+    for threads in (0, 1.5, True):
+        with pytest.raises(OptionError, match="integer of at least 1"):
+            oc.solve_hjb(problem, grid, threads=threads)
     with pytest.raises(OptionError, match="Grid"):
         oc.solve_hjb(problem, (-1, 1))
     with pytest.raises(ProblemError, match="no cost"):
@@ -309,6 +372,15 @@ def test_wrong_arguments():
         oc.solve_hjb(four, oc.Grid([-1] * 4, [1] * 4, 9))
 
 
+@pytest.mark.parametrize("scheme", ["value-iteration", "discrete", "finite"])
+def test_a_checkpoint_is_refused_where_it_would_not_be_used(scheme, tmp_path):
+    others = {"discrete": steps(1)[0], "finite": regulator(1, horizon=oc.Finite(1.0))[0]}
+    problem = others.get(scheme, simple())
+    options = {"scheme": scheme} if scheme == "value-iteration" else {}
+    with pytest.raises(OptionError, match="checkpoint is given; expected only for policy iteration"):
+        oc.solve_hjb(problem, oc.Grid(-1, 1, 21), checkpoint=tmp_path / "kept.npz", **options)
+
+
 def test_an_unbounded_control_without_a_price():
     problem = oc.Problem("free of charge", oc.Discounted(0.5))
     x, u = problem.state("x"), problem.control("u")
@@ -318,14 +390,30 @@ def test_an_unbounded_control_without_a_price():
         oc.solve_hjb(problem, oc.Grid(-1, 1, 21))
 
 
-def test_walls_that_do_not_hold_the_bounds_of_states_are_no_success():
+def pushed(strength):
+    """ẋ = 1 + u has to stay below 1, at a price of 1000 u²."""
     problem = oc.Problem("pushed", oc.Discounted(0.5))
     x = problem.state("x", lower=-1, upper=1)
-    u = problem.control("u", lower=-2, upper=2)
+    u = problem.control("u", lower=-strength, upper=strength)
     problem.dynamics(x, 1 + u)
     problem.minimize(stage=1000 * u**2)
+    return problem
+
+
+def test_a_wall_is_held_however_dear():
+    """With v = 2000 (1 − w²) the equation v/2 = v' − v'²/4000 is integrated by 2w + 2 ln(1 − w) = x − 1."""
+    value = oc.solve_hjb(pushed(2.0), oc.Grid(-1, 1, 321))
+    w = np.linspace(0, 0.75, 40)
+    x = 1 + 2 * w + 2 * np.log(1 - w)
+    inside = x >= -1
+    exact = 2000 * (1 - w[inside] ** 2)
+    assert np.abs(value(x[inside, None]) / exact - 1).max() < 1e-3
+    assert value.domain.leak == 0
+
+
+def test_walls_that_do_not_hold_the_bounds_of_states_are_no_success():
     with pytest.raises(SolveError, match="let paths through"):
-        oc.solve_hjb(problem, oc.Grid(-1, 1, 81))
+        oc.solve_hjb(pushed(0.5), oc.Grid(-1, 1, 81))
 
 
 @pytest.mark.parametrize("horizon", [oc.Finite(1.0), oc.Steps(None, discount=0.2)])

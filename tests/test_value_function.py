@@ -57,6 +57,12 @@ def test_closed_loops_run_up_the_value(value):
     np.testing.assert_allclose(loop.cost[-1], value([[1.0, 1.0], [0.5, -2.0]]), atol=2e-3)
 
 
+def test_the_estimate_can_count_the_closed_loop(value):
+    x = np.random.default_rng(0).uniform(-2, 2, (10, 2))
+    both = value.error_at(x, closed_loop=True)
+    np.testing.assert_array_equal(both, np.fmax(value.error_at(x), np.abs(value.upper_bound(x) - value(x))))
+
+
 def test_paths_that_leave_are_an_error():
     problem = oc.Problem("pushed out", oc.Discounted(0.5))
     x, u = problem.state("x"), problem.control("u", lower=-0.5, upper=0.5)

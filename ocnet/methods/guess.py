@@ -66,7 +66,8 @@ def start(
         guess = {}
     if not isinstance(guess, Mapping):
         raise ProblemError(
-            f"{where} is a {type(guess).__name__}; expected a mapping of names, a Solution or None."
+            f"{where} is a {type(guess).__name__}; expected a mapping of names, a Solution, a Trajectory, a "
+            "ValueFunction or None."
         )
     known = [v.name for v in functions.states + functions.controls + functions.unknowns]
     free = isinstance(functions.problem.horizon, FreeTime)

@@ -3,6 +3,8 @@
 With values V_h of order q, the next order is V_h + (V_h − V_2h)/(2^q − 1). Near kinks and cones of the value
 function differences fall more slowly than 2^q from level to level; there the extrapolation is left out,
 gradually, and the estimate grows: the difference of the last two levels over (their observed ratio − 1).
+Nodes that are known to be of order 1 are never counted as better: the difference of the last two levels is
+their error.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from ocnet.methods.hjb.interpolation import Interpolation
 
 SLOWEST = 1.6  # ratio of differences below which an estimate would be no more than a guess
 SAFETY = 1.5
-REACH = 2  # nodes around which the largest difference counts
+REACH = 1  # nodes around which the largest difference counts
 
 
 @dataclass
@@ -29,7 +31,9 @@ class Accuracy:
     error: np.ndarray
 
 
-def extrapolated(grids: list[Grid], values: list[np.ndarray], order: int) -> Accuracy:
+def extrapolated(
+    grids: list[Grid], values: list[np.ndarray], order: int, plain: np.ndarray | None = None
+) -> Accuracy:
     """Extrapolate and estimate from values on two to four nested grids, the finest last.
 
     Parameters
@@ -38,6 +42,8 @@ def extrapolated(grids: list[Grid], values: list[np.ndarray], order: int) -> Acc
     values : list of ndarray (size of each,)
     order : int
         Of the scheme on smooth value functions.
+    plain : ndarray of bool (size,), optional
+        Nodes of the finest grid whose differences have order 1 nevertheless.
     """
     target = grids[-2]
     tables = [Interpolation(grid) for grid in grids]
@@ -62,7 +68,17 @@ def extrapolated(grids: list[Grid], values: list[np.ndarray], order: int) -> Acc
             ratio = np.clip(np.where(last > 0, earlier / last, full), SLOWEST, full)
     else:
         ratio = np.full_like(last, 2.0)
-    return Accuracy(best[-1], target, SAFETY * last / (ratio - 1.0))
+    error = SAFETY * last / (ratio - 1.0)
+    if plain is not None and plain.any():
+        near = _largest(tables[-1].onto(plain.astype(float), target), target) > 0
+        of_order_one = _largest(tables[-1].onto(values[-1], target) - values[-2], target)
+        error = np.where(near, np.maximum(error, SAFETY * of_order_one), error)
+    return Accuracy(best[-1], target, error)
+
+
+def between(better: np.ndarray, other: np.ndarray, grid: Grid) -> Accuracy:
+    """Estimate the error of values by their distance from less accurate ones on the same grid."""
+    return Accuracy(better, grid, _largest(better - other, grid))
 
 
 def plain(values: list[np.ndarray], grids: list[Grid]) -> Accuracy:

@@ -35,7 +35,10 @@ class Differences:
         self.grid = grid
         self.order = order = min(order, min(grid.shape) - 1)
         self.plain = np.zeros(grid.size, dtype=np.bool_)
-        self._tables = (*_tables(grid, 1), *_tables(grid, order))
+        # Tuples have lengths that the compiler knows: loops over axes and stencils are unrolled.
+        strides = tuple(int(np.prod(grid.shape[d + 1 :])) for d in range(grid.dimension))
+        lengths = ((0,) * 2, (0,) * (order + 1))
+        self._tables = (strides, *lengths, *_tables(grid, 1), *_tables(grid, order))
 
     @cached_property
     def shape(self) -> np.ndarray:
@@ -54,9 +57,11 @@ class Differences:
         """
         return _sides(values, self.shape, self.plain, *self._tables, first, last, walls)
 
-    def residual(self, values: np.ndarray, drift: np.ndarray, stage: np.ndarray, rate: float) -> np.ndarray:
-        """Return stage + drift·p − rate·v (count,) at the first nodes, p from the side of the drift."""
-        return _residual(values, self.shape, self.plain, *self._tables, drift, stage, rate)
+    def residual(
+        self, values: np.ndarray, drift: np.ndarray, stage: np.ndarray, rate: float, first: int = 0
+    ) -> np.ndarray:
+        """Return stage + drift·p − rate·v (count,), p from the side of the drift, from node `first` on."""
+        return _residual(values, self.shape, self.plain, *self._tables, drift, stage, rate, first)
 
 
 def _tables(grid: Grid, order: int) -> tuple[np.ndarray, np.ndarray]:
@@ -118,10 +123,20 @@ def _advance(index: np.ndarray, shape: np.ndarray) -> None:
 
 
 @_compiled
-def _derivative(values: np.ndarray, k: int, i: int, stride: int, start: int, weights: np.ndarray) -> float:
-    total, here, j = 0.0, values[k], k + (start - i) * stride
-    for m in range(weights.size):
-        total += weights[m] * (values[j] - here)
+def _derivative(
+    values: np.ndarray,
+    k: int,
+    i: int,
+    stride: int,
+    d: int,
+    side: int,
+    starts: np.ndarray,
+    weights: np.ndarray,
+    stencil: tuple[int, ...],
+) -> float:
+    total, here, j = 0.0, values[k], k + (starts[side, d, i] - i) * stride
+    for m in range(len(stencil)):
+        total += weights[side, d, i, m] * (values[j] - here)
         j += stride
     return total
 
@@ -131,6 +146,9 @@ def _sides(
     values: np.ndarray,
     shape: np.ndarray,
     plain: np.ndarray,
+    strides: tuple[int, ...],
+    stencil_1: tuple[int, ...],
+    stencil: tuple[int, ...],
     starts_1: np.ndarray,
     weights_1: np.ndarray,
     starts: np.ndarray,
@@ -139,16 +157,16 @@ def _sides(
     last: int,
     walls: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
-    n, strides, index = shape.size, strides_of(shape), _index(first, shape)
+    n, index = len(strides), _index(first, shape)
     minus, plus = np.empty((last - first, n)), np.empty((last - first, n))
     for k in range(first, last):
         for d in range(n):
             i = index[d]
             for side in range(2):
                 if plain[k]:
-                    p = _derivative(values, k, i, strides[d], starts_1[side, d, i], weights_1[side, d, i])
+                    p = _derivative(values, k, i, strides[d], d, side, starts_1, weights_1, stencil_1)
                 else:
-                    p = _derivative(values, k, i, strides[d], starts[side, d, i], weights[side, d, i])
+                    p = _derivative(values, k, i, strides[d], d, side, starts, weights, stencil)
                 if side == 0:
                     minus[k - first, d] = p
                 else:
@@ -166,6 +184,9 @@ def _residual(
     values: np.ndarray,
     shape: np.ndarray,
     plain: np.ndarray,
+    strides: tuple[int, ...],
+    stencil_1: tuple[int, ...],
+    stencil: tuple[int, ...],
     starts_1: np.ndarray,
     weights_1: np.ndarray,
     starts: np.ndarray,
@@ -173,20 +194,21 @@ def _residual(
     drift: np.ndarray,
     stage: np.ndarray,
     rate: float,
+    first: int,
 ) -> np.ndarray:
-    n, strides, index = shape.size, strides_of(shape), _index(0, shape)
+    n, index = len(strides), _index(first, shape)
     result = np.empty(len(stage))
-    for k in range(len(stage)):
-        total = stage[k] - rate * values[k]
+    for k in range(first, first + len(stage)):
+        total = stage[k - first] - rate * values[k]
         for d in range(n):
-            f = drift[k, d]
+            f = drift[k - first, d]
             if f != 0.0:
                 i, side = index[d], 1 if f > 0.0 else 0
                 if plain[k]:
-                    p = _derivative(values, k, i, strides[d], starts_1[side, d, i], weights_1[side, d, i])
+                    p = _derivative(values, k, i, strides[d], d, side, starts_1, weights_1, stencil_1)
                 else:
-                    p = _derivative(values, k, i, strides[d], starts[side, d, i], weights[side, d, i])
+                    p = _derivative(values, k, i, strides[d], d, side, starts, weights, stencil)
                 total += f * p
-        result[k] = total
+        result[k - first] = total
         _advance(index, shape)
     return result

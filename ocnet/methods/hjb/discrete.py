@@ -71,7 +71,12 @@ def best_costate(
 
 
 def solve_steps(
-    hamiltonian: Hamiltonian, grid: Grid, tolerance: float, policies: bool, report: Report | None = None
+    hamiltonian: Hamiltonian,
+    grid: Grid,
+    tolerance: float,
+    policies: bool,
+    report: Report | None = None,
+    threads: int | None = None,
 ) -> tuple[list[Grid], list[np.ndarray], list[tuple[int, int, int, float]], float]:
     """Iterate on nested grids until the distance to the fixed point is below the tolerance.
 
@@ -79,6 +84,10 @@ def solve_steps(
     ----------
     policies : bool
         Whether each policy is applied until its own values have settled (policy iteration) or once.
+    report : callable, optional
+        (iteration, largest value, change).
+    threads : int, optional
+        All cores if left out; no result depends on it.
 
     Returns
     -------
@@ -94,7 +103,7 @@ def solve_steps(
     found: list[np.ndarray] = []
     leak = 0.0
     for level, here in enumerate(grids):
-        table, x = Interpolation(here), here.points()
+        table, x = Interpolation(here, threads), here.points()
         values = np.zeros(here.size)
         if level:
             values = Interpolation(grids[level - 1]).onto(found[-1], here)

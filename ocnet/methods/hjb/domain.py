@@ -18,6 +18,7 @@ FACES = 400  # points that are tried on each face
 GROWTH, MOST_GROWTHS = 1.1, 80
 MARGIN = 1.1
 NODES = (4001, 481, 81, 41, 17, 11)  # along each axis, by the number of states
+GRADING = 2.0  # about 0, an unstable equilibrium of many systems, at which value functions have cones
 
 
 class Domain(NamedTuple):
@@ -112,7 +113,8 @@ class Speeds:
 def suggest(problem: Problem, shape: Any = None) -> Grid:
     """Propose a grid: the smallest box about 0 that the uncontrolled dynamics do not leave, and a tenth more.
 
-    Bounds of states, where there are any, are the box. See :meth:`ocnet.Grid.suggest`.
+    Bounds of states, where there are any, are the box; the other axes are finer near 0. See
+    :meth:`ocnet.Grid.suggest`.
     """
     f = problem.functions
     bounds = f.bounds(f.pack(problem.parameter_values(), "parameter"))
@@ -133,4 +135,4 @@ def suggest(problem: Problem, shape: Any = None) -> Grid:
     size = MARGIN * factor * radius
     lower = np.where(np.isfinite(bounds.x_lower), bounds.x_lower, -size)
     upper = np.where(np.isfinite(bounds.x_upper), bounds.x_upper, size)
-    return Grid(lower, upper, shape)
+    return Grid(lower, upper, shape, np.where(lower == -upper, GRADING, 0.0))

@@ -30,6 +30,7 @@ def march(
     terminal: Callable[[np.ndarray], np.ndarray],
     order: int = ORDER,
     report: Report | None = None,
+    threads: int = 1,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return times (M,), ascending, and values (M, size).
 
@@ -39,13 +40,17 @@ def march(
         Final states (points, n) -> terminal cost (points,).
     order : {1, 3}
         1 is the monotone scheme.
+    report : callable, optional
+        (step, largest value, 0).
+    threads : int
+        No result depends on it.
 
     Raises
     ------
     SolveError
         If values become infinite, or the steps too small.
     """
-    scheme = Scheme(hamiltonian, grid, False, order)
+    scheme = Scheme(hamiltonian, grid, False, order, threads)
     differences = Differences(grid, order)
     t0, tf = span
     times = np.linspace(tf, t0, SLICES)
@@ -56,7 +61,7 @@ def march(
     def slope(v: np.ndarray, t: float) -> tuple[np.ndarray, float]:
         feedback = scheme.policy(v, differences, t, walls=False)
         signed = np.abs(feedback.drift) / scheme.finest
-        change = differences.residual(v, feedback.drift, feedback.stage, scheme.rate)
+        change = scheme.residual(v, differences, feedback)
         return change, float(signed.sum(axis=1).max())
 
     t = tf

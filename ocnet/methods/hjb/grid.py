@@ -138,8 +138,8 @@ class Grid:
         """Propose a grid for a problem.
 
         The smallest box about 0 that the uncontrolled dynamics do not leave (controls in the middle of their
-        bounds), and a tenth more on each side; where states have bounds, those. The solve checks whether the
-        optimal feedback stays inside (`value.domain`).
+        bounds), and a tenth more on each side, with nodes closer to each other near 0; where states have
+        bounds, those. The solve checks whether the optimal feedback stays inside (`value.domain`).
 
         Parameters
         ----------

@@ -10,8 +10,10 @@ from scipy.sparse import csr_matrix
 
 from ocnet.methods.hjb.differences import derivative_weights, strides_of
 from ocnet.methods.hjb.grid import Grid
+from ocnet.methods.hjb.threads import available, each
 
 WIDTH = 6  # nodes that a value along one axis depends on
+WORK = 200_000  # values that are read for one portion of points
 _compiled: Any = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
 
 
@@ -23,10 +25,14 @@ class Interpolation:
     Parameters
     ----------
     grid : Grid
+    threads : int, optional
+        For many points; all cores if left out. No result depends on it.
     """
 
-    def __init__(self, grid: Grid) -> None:
+    def __init__(self, grid: Grid, threads: int | None = None) -> None:
         self.grid = grid
+        self.threads = available() if threads is None else threads
+        self._portion = max(1, WORK // WIDTH**grid.dimension)
         self.shape = np.array(grid.shape, dtype=np.int64)
         n, most = grid.dimension, max(grid.shape)
         self.nodes = np.full((n, most), np.inf)
@@ -40,7 +46,15 @@ class Interpolation:
 
     def __call__(self, values: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return values (points,) and gradients (points, n) at points x (points, n) inside the box."""
-        return _evaluate(values, self.shape, self.nodes, self.slopes, np.ascontiguousarray(x))
+        result, gradient = np.empty(len(x)), np.empty((len(x), self.grid.dimension))
+
+        def part(number: int) -> None:
+            here = slice(number * self._portion, (number + 1) * self._portion)
+            points = np.ascontiguousarray(x[here])
+            result[here], gradient[here] = _evaluate(values, self.shape, self.nodes, self.slopes, points)
+
+        each(part, -(-len(x) // self._portion), self.threads)
+        return result, gradient
 
     def onto(self, values: np.ndarray, grid: Grid) -> np.ndarray:
         """Return the values (size,) at the nodes of another grid on the same box."""

@@ -15,7 +15,8 @@ from ocnet.methods.hjb.scheme import Scheme
 
 ORDER = 3
 POLICIES = 40  # updates of the feedback in each phase of a level
-CORRECTIONS = 5  # of the values between two updates
+CORRECTIONS = 5  # of the values between two updates, at most
+FALLEN = 0.7  # times the last change: the next update is followed by one correction more
 ROUNDS = 4  # of sweeps between two updates of the monotone feedback
 ATTEMPTS = 4  # of the correction, each with more nodes at order 1
 GROWN = 5.0  # times the smallest change so far: the correction diverges
@@ -77,7 +78,8 @@ class PolicyIteration:
     monotone upwind scheme comes first: its answer is safe, with an error of order 1. Then the same iteration
     with differences of order 3, in which the equation of a feedback is solved by defect correction: the
     residual of order 3, through sweeps of the monotone equation. It converges by a factor of about two in
-    each correction, and quadratically over the updates of the feedback.
+    each correction. Far from the answer the feedback is updated after every correction, which keeps errors
+    at kinks from growing; while changes fall, more and more corrections follow an update.
 
     Parameters
     ----------
@@ -91,6 +93,13 @@ class PolicyIteration:
         (iteration, largest value, change).
     keep : callable, optional
         Is given the state before each update.
+    threads : int
+        No result depends on it.
+
+    Attributes
+    ----------
+    plain : ndarray of bool (size,)
+        Nodes of the finest grid that were given back to order 1, after the run.
     """
 
     def __init__(
@@ -101,16 +110,19 @@ class PolicyIteration:
         mirrored: bool,
         report: Report | None = None,
         keep: Callable[[State], None] | None = None,
+        threads: int = 1,
     ) -> None:
         self.hamiltonian, self.grids, self.tolerance = hamiltonian, nested(grid), tolerance
         self.mirrored, self.report, self.keep = mirrored, report, keep
-        self.updates = 0
+        self.updates, self.threads = 0, threads
+        self.plain = np.zeros(0, dtype=np.bool_)
 
     def run(self, state: State | None = None) -> State:
         """Solve, or go on from a state."""
         state = State() if state is None else state
         while state.level < len(self.grids):
-            scheme = Scheme(self.hamiltonian, self.grids[state.level], self.mirrored, ORDER)
+            grid = self.grids[state.level]
+            scheme = Scheme(self.hamiltonian, grid, self.mirrored, ORDER, self.threads)
             if state.phase == "monotone":
                 if state.iteration == 0:
                     self._begin(state)
@@ -135,23 +147,23 @@ class PolicyIteration:
             self._save(state)
             feedback = scheme.policy(values, scheme.monotone)
             operator = scheme.operator(feedback)
-            residual = scheme.monotone.residual(values, feedback.drift, feedback.stage, scheme.rate)
+            residual = scheme.residual(values, scheme.monotone, feedback)
             change = float(np.abs(residual * operator[1]).max())
             demand = self._demand(values)
-            scheme.relax(
-                values, operator, feedback.stage, 0.1 * demand, ROUNDS if state.level else 4 * ROUNDS
-            )
+            rounds = ROUNDS if state.level else 4 * ROUNDS
+            values += scheme.correction(operator, residual, 0.1 * demand, rounds)[0]
             state.leak = feedback.leak
             self._next(state, 0, change)
             if change < demand:
                 break
         state.monotone, state.phase, state.iteration = values.copy(), "accurate", 0
-        if state.level:
-            state.values = state.start
+        if not state.level or not state.done[-1][2]:
+            state.start = state.monotone
+        state.values = state.start.copy()
 
     def _accurate(self, scheme: Scheme, state: State) -> None:
         """Correct to high order; nodes that do not settle go back to order 1, with their neighbours."""
-        values, step = state.values, np.zeros_like(state.values)
+        values = state.values
         if len(state.plain) != len(values):  # the phase begins
             state.plain = np.zeros(len(values), dtype=np.bool_)
         scheme.accurate.plain[:] = state.plain
@@ -161,10 +173,9 @@ class PolicyIteration:
             feedback = scheme.policy(values, scheme.accurate)
             operator = scheme.operator(feedback)
             before, change = values.copy(), 0.0
-            for _ in range(CORRECTIONS):
-                residual = scheme.accurate.residual(values, feedback.drift, feedback.stage, scheme.rate)
-                step[:] = 0.0
-                scheme.relax(step, operator, residual, 0.0, 1)
+            for _ in range(_corrections(state)):
+                residual = scheme.residual(values, scheme.accurate, feedback)
+                step, _ = scheme.correction(operator, residual, 0.0, 1)
                 values += step
                 moved = float(np.abs(step).max())
                 change = max(change, moved)
@@ -181,6 +192,7 @@ class PolicyIteration:
         settled = change <= self._demand(values)
         accurate = values if settled else state.monotone.copy()
         state.done.append((state.monotone, accurate, settled))
+        self.plain = state.plain
         state.level, state.phase, state.iteration = state.level + 1, "monotone", 0
         state.plain, state.least = np.zeros(0, dtype=np.bool_), np.inf
 
@@ -191,8 +203,7 @@ class PolicyIteration:
         bad = binary_dilation(bad, np.ones((3,) * len(shape)), iterations=SPREAD).reshape(-1)
         state.plain |= bad
         scheme.accurate.plain[:] = state.plain
-        base = state.start if state.level else state.monotone
-        state.values[:] = np.where(state.plain, state.monotone, base)
+        state.values[:] = np.where(state.plain, state.monotone, state.start)
         state.least = np.inf
         state.iteration += -state.iteration % POLICIES
 
@@ -209,3 +220,13 @@ class PolicyIteration:
         self.updates += 1
         if self.report is not None:
             self.report(self.updates, float(np.abs(state.values).max()), change)
+
+
+def _corrections(state: State) -> int:
+    """Return how many corrections follow the next update: one more each time the change falls."""
+    last, count = 0.0, 1
+    for level, phase, _, change in state.history:
+        if level == state.level and phase == 1:
+            count = min(count + 1, CORRECTIONS) if change < FALLEN * last else 1
+            last = change
+    return count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +11,13 @@ import numpy as np
 from ocnet.hamiltonian import Hamiltonian
 from ocnet.methods.hjb.differences import Differences
 from ocnet.methods.hjb.grid import Grid
-from ocnet.methods.hjb.sweeps import directions, rates, sweep
+from ocnet.methods.hjb.pipeline import sweep_round
+from ocnet.methods.hjb.sweeps import directions, rates
+from ocnet.methods.hjb.threads import each
 from ocnet.one_sided import upwind
 
-PORTION = 50_000  # nodes that are treated in one call of the Hamiltonian
+PORTION = 8192  # nodes that are treated in one call
+FEW, MANY = 3, 8  # portions that are worth a second thread: of much work for each node, and of little
 
 
 @dataclass
@@ -36,10 +40,16 @@ class Scheme:
         Whether v(−x) = v(x), so that the first half of the nodes is enough.
     order : int
         Of the accurate differences; the monotone ones have order 1.
+    threads : int
+        No result depends on it.
     """
 
-    def __init__(self, hamiltonian: Hamiltonian, grid: Grid, mirrored: bool, order: int) -> None:
+    def __init__(
+        self, hamiltonian: Hamiltonian, grid: Grid, mirrored: bool, order: int, threads: int = 1
+    ) -> None:
         self.hamiltonian, self.grid, self.mirrored = hamiltonian, grid, mirrored
+        self.threads = threads
+        self.together = threads if getattr(hamiltonian, "concurrent", False) else 1
         self.rate = hamiltonian.rate
         self.count = (grid.size + 1) // 2 if mirrored else grid.size
         self.points = grid.points(self.count)
@@ -74,38 +84,76 @@ class Scheme:
     ) -> Feedback:
         """Return the best feedback for the differences of grid values (size,), kept inside walls."""
         drift, stage = np.empty((self.count, self.grid.dimension)), np.empty(self.count)
+        leaks: list[float] = []
 
-        for first in range(0, self.count, PORTION):
-            last = min(first + PORTION, self.count)
-            minus, plus = differences.sides(values, first, last, walls)
-            here = slice(first, last)
-            drift[here], stage[here] = self.upwind(t, self.points[here], minus, plus)
+        def decide(here: slice) -> None:
+            minus, plus = differences.sides(values, here.start, here.stop, walls)
+            f, stage[here] = self.upwind(t, self.points[here], minus, plus)
+            if walls:
+                low, high = self._face[0][here], self._face[1][here]
+                outside = np.where(low, np.fmax(-f, 0), np.where(high, np.fmax(f, 0), 0))
+                leaks.append(float(outside.max(initial=0.0)))
+                f = np.where(outside > 0, 0.0, f) if leaks[-1] > 0 else f
+            drift[here] = f
 
-        if not walls:
-            return Feedback(drift, stage, 0.0)
-        outside = np.where(self._face[0], np.fmax(-drift, 0), np.where(self._face[1], np.fmax(drift, 0), 0))
-        leak = float(outside.max(initial=0.0))
-        if leak > 0:
-            drift[outside > 0] = 0.0
-        return Feedback(drift, stage, leak)
+        self.everywhere(decide, self.together, FEW)
+        return Feedback(drift, stage, max(leaks, default=0.0))
+
+    def residual(self, values: np.ndarray, differences: Differences, feedback: Feedback) -> np.ndarray:
+        """Return stage + drift·p − rate·v (count,) at the first nodes, p from the side of the drift."""
+        result = np.empty(self.count)
+
+        def compute(here: slice) -> None:
+            drift, stage = feedback.drift[here], feedback.stage[here]
+            result[here] = differences.residual(values, drift, stage, self.rate, here.start)
+
+        self.everywhere(compute, self.threads)
+        return result
 
     def operator(self, feedback: Feedback) -> Any:
-        """Return what :meth:`relax` needs of a feedback."""
-        return rates(feedback.drift, self.shape, self.spacing, self.rate)
+        """Return what :meth:`correction` needs of a feedback."""
+        weights, inverse = np.empty(feedback.drift.shape, dtype=np.float32), np.empty(self.count)
 
-    def relax(
-        self, values: np.ndarray, operator: Any, source: np.ndarray, tolerance: float, rounds: int
-    ) -> float:
-        """Solve the monotone equation of a feedback by rounds of sweeps, in place; return the last change."""
-        change = np.inf
+        def compute(here: slice) -> None:
+            drift = feedback.drift[here]
+            weights[here], inverse[here] = rates(drift, self.shape, self.spacing, self.rate, here.start)
+
+        self.everywhere(compute, self.threads)
+        return weights, inverse
+
+    def everywhere(self, task: Callable[[slice], None], threads: int, fewest: int = MANY) -> None:
+        """Treat all nodes in portions of a fixed size, on one thread where they are fewer than `fewest`."""
+
+        def part(number: int) -> None:
+            task(slice(number * PORTION, min((number + 1) * PORTION, self.count)))
+
+        portions = -(-self.count // PORTION)
+        each(part, portions, threads if portions >= fewest else 1)
+
+    def correction(
+        self, operator: Any, residual: np.ndarray, tolerance: float, rounds: int
+    ) -> tuple[np.ndarray, float]:
+        """Solve the monotone equation of a feedback for a residual (count,) by rounds of sweeps from 0.
+
+        Returns
+        -------
+        correction : ndarray (size,)
+            Of the values, in single precision.
+        change : float
+            The largest change in the last round.
+        """
+        weights, inverse = operator
+        source = (residual * inverse).astype(np.float32)
+        values, change = np.zeros(self.grid.size, dtype=np.float32), np.inf
         for _ in range(rounds):
-            change = 0.0
-            for way in self.directions:
-                step = sweep(values, *operator, source, self.shape, way, self.mirrored)
-                change = step if not step <= change else change
+            change = sweep_round(
+                values, weights, source, self.shape, self.directions, self.mirrored, self.threads
+            )
             if not change > tolerance:
                 break
-        return change
+        if self.mirrored:
+            values[self.count :] = values[: self.grid.size - self.count][::-1]
+        return values, change
 
     def active(self, values: np.ndarray) -> float:
         """Return the share of the nodes on faces at which the best control without walls leaves the box."""

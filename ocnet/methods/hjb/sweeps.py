@@ -3,7 +3,8 @@
     (ρ + Σ_d r_d) v_k = s_k + Σ_d r_d v_(neighbour of k on the side to which the state moves along d)
 
 with r_d = |f_d| / spacing: an M-matrix with n + 1 entries a row. A sweep that runs against the drift carries
-values along whole characteristics at once.
+values along whole characteristics at once. What is swept are corrections: residuals are computed in double
+precision elsewhere, so that single precision is enough here, and takes half of the memory traffic.
 """
 
 from __future__ import annotations
@@ -19,90 +20,97 @@ _compiled: Any = njit(cache=True, nogil=True, error_model="numpy", fastmath={"re
 
 
 @_compiled
-def rates(drift: np.ndarray, shape: np.ndarray, spacing: np.ndarray, rate: float) -> Any:
-    """Return f_d / spacing with the sign of f_d (count, n), and 1/(ρ + Σ r_d) (count,).
+def rates(drift: np.ndarray, shape: np.ndarray, spacing: np.ndarray, rate: float, first: int) -> Any:
+    """Return w_d = r_d/(ρ + Σ r_d) with the sign of f_d (count, n), single, and 1/(ρ + Σ r_d) (count,).
 
     Parameters
     ----------
     drift : ndarray (count, n)
-        f at the first `count` nodes, nowhere out of the box.
+        f at `count` nodes from `first` on, nowhere out of the box.
     shape : ndarray of int (n,)
     spacing : ndarray (n, most − 1)
         Distances between neighbouring nodes of each axis.
     rate : float
+    first : int
     """
     n, count = shape.size, len(drift)
-    signed, inverse = np.empty((count, n)), np.empty(count)
-    strides = strides_of(shape)
+    weights, inverse = np.empty((count, n), dtype=np.float32), np.empty(count)
+    strides, signed = strides_of(shape), np.empty(n)
     for k in range(count):
         total = rate
         for d in range(n):
-            f, i = drift[k, d], (k // strides[d]) % shape[d]
-            r = 0.0 if f == 0.0 else (f / spacing[d, i] if f > 0.0 else f / spacing[d, i - 1])
-            signed[k, d] = r
-            total += abs(r)
+            f, i = drift[k, d], ((first + k) // strides[d]) % shape[d]
+            signed[d] = 0.0 if f == 0.0 else (f / spacing[d, i] if f > 0.0 else f / spacing[d, i - 1])
+            total += abs(signed[d])
         inverse[k] = 1.0 / total
-    return signed, inverse
+        for d in range(n):
+            weights[k, d] = signed[d] / total
+    return weights, inverse
 
 
 @_compiled
 def sweep(
     values: np.ndarray,
-    signed: np.ndarray,
-    inverse: np.ndarray,
+    weights: np.ndarray,
     source: np.ndarray,
-    shape: np.ndarray,
+    strides: tuple[int, ...],
+    lower: np.ndarray,
+    upper: np.ndarray,
     backwards: np.ndarray,
     mirrored: bool,
 ) -> float:
-    """Sweep once over the first nodes, in place, and return the largest change.
+    """Sweep once over a box of nodes, in place, and return the largest change.
 
     Parameters
     ----------
     values : ndarray (size,)
-    signed, inverse : ndarray (count, n), (count,)
+    weights : ndarray (count, n)
         From :func:`rates`.
     source : ndarray (count,)
-        s.
-    shape : ndarray of int (n,)
+        s/(ρ + Σ r_d); nodes from `count` on are left out.
+    strides : tuple of int (n,)
+        A tuple, so that the loop over the axes is unrolled: one compilation for each n.
+    lower, upper : ndarray of int (n,)
+        The box: lower ≤ index < upper.
     backwards : ndarray of bool (n,)
         Along which axes the sweep runs from the last node to the first.
     mirrored : bool
-        Whether v(−x) = v(x): node size − 1 − k then takes the value of node k.
+        Whether v(−x) = v(x): node size − 1 − k then takes the value of node k, where that is a neighbour of
+        the first `count` nodes.
     """
-    n, strides, count = shape.size, strides_of(shape), source.size
-    planes = (count + strides[0] - 1) // strides[0]
-    inner = shape[n - 1] if n > 1 else planes
+    n, count = len(strides), source.size
+    start, inner = lower[n - 1], upper[n - 1] - lower[n - 1]
     lines = 1
     for d in range(n - 1):
-        lines *= planes if d == 0 else shape[d]
-    worst, last = 0.0, values.size - 1
+        lines *= upper[d] - lower[d]
+    worst, last = np.float32(0.0), values.size - 1
+    middle = count - 2 * strides[0] if mirrored else count
     for line in range(lines):
-        rest, base = line, 0
+        rest, base = line, start
         for d in range(n - 2, -1, -1):
-            length = planes if d == 0 else shape[d]
+            length = upper[d] - lower[d]
             i = rest % length
             rest //= length
-            base += (length - 1 - i if backwards[d] else i) * strides[d]
+            base += (upper[d] - 1 - i if backwards[d] else lower[d] + i) * strides[d]
+        first, step = (base + inner - 1, -1) if backwards[n - 1] else (base, 1)
         for j in range(inner):
-            k = base + (inner - 1 - j if backwards[n - 1] else j)
+            k = first + j * step
             if k >= count:
                 continue
             total = source[k]
             for d in range(n):
-                r = signed[k, d]
-                if r > 0.0:
-                    total += r * values[k + strides[d]]
-                elif r < 0.0:
-                    total -= r * values[k - strides[d]]
-            total *= inverse[k]
+                w = weights[k, d]
+                if w > 0.0:
+                    total += w * values[k + strides[d]]
+                elif w < 0.0:
+                    total -= w * values[k - strides[d]]
             change = abs(total - values[k])
             if not change <= worst:  # so that NaN is noticed
                 worst = change
             values[k] = total
-            if mirrored:
+            if k >= middle:
                 values[last - k] = total
-    return worst
+    return float(worst)
 
 
 def directions(n: int) -> np.ndarray:

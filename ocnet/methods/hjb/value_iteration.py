@@ -17,7 +17,7 @@ from ocnet.hamiltonian import Hamiltonian
 from ocnet.methods.hjb.differences import strides_of
 from ocnet.methods.hjb.grid import Grid
 from ocnet.methods.hjb.levels import Report
-from ocnet.methods.hjb.scheme import Scheme
+from ocnet.methods.hjb.scheme import Feedback, Scheme
 
 MOST = 100_000  # iterations
 REPORTED = 50
@@ -25,7 +25,7 @@ _compiled: Any = njit(cache=True, nogil=True, error_model="numpy", fastmath={"re
 
 
 def value_iteration(
-    hamiltonian: Hamiltonian, grid: Grid, tolerance: float, report: Report | None = None
+    hamiltonian: Hamiltonian, grid: Grid, tolerance: float, report: Report | None = None, threads: int = 1
 ) -> tuple[np.ndarray, list[tuple[int, int, int, float]], float]:
     """Iterate from 0 until the distance to the fixed point is below the tolerance.
 
@@ -36,7 +36,7 @@ def value_iteration(
     leak : float
         As for the policies of :class:`ocnet.methods.hjb.scheme.Scheme`.
     """
-    scheme = Scheme(hamiltonian, grid, False, 1)
+    scheme = Scheme(hamiltonian, grid, False, 1, threads)
     rate, values = hamiltonian.rate, np.zeros(grid.size)
     history: list[tuple[int, int, int, float]] = []
     leak, finest = 0.0, float(scheme.finest.min())
@@ -45,7 +45,7 @@ def value_iteration(
         feedback = scheme.policy(values, scheme.monotone)
         fastest = max(float(np.abs(feedback.drift).max()), 1e-12)
         h = min(finest / fastest, 0.1 / rate)
-        following = step(values, feedback.drift, feedback.stage, scheme.points, scheme.shape, nodes, h, rate)
+        following = _advanced(scheme, nodes, values, feedback, h)
         change = float(np.abs(following - values).max())
         values, leak = following, feedback.leak
         history.append((0, 0, iteration, change))
@@ -54,6 +54,19 @@ def value_iteration(
         if change * (1 - rate * h) <= tolerance * rate * h * (1 + float(np.abs(values).max())):
             break
     return values, history, leak
+
+
+def _advanced(
+    scheme: Scheme, nodes: np.ndarray, values: np.ndarray, feedback: Feedback, h: float
+) -> np.ndarray:
+    result = np.empty_like(values)
+
+    def advance(here: slice) -> None:
+        drift, stage, x = feedback.drift[here], feedback.stage[here], scheme.points[here]
+        result[here] = step(values, drift, stage, x, scheme.shape, nodes, h, scheme.rate)
+
+    scheme.everywhere(advance, scheme.threads)
+    return result
 
 
 def _nodes(grid: Grid) -> np.ndarray:
@@ -74,10 +87,10 @@ def step(
     h: float,
     rate: float,
 ) -> np.ndarray:
-    """Return hℓ + (1 − ρh) v(x + h f) at every node, with v multilinear (and continued at the walls)."""
+    """Return hℓ + (1 − ρh) v(x + h f) at some points, with v multilinear (and continued at the walls)."""
     n, strides, corners = shape.size, strides_of(shape), 1 << shape.size
-    result, weight = np.empty_like(values), np.empty(n)
-    for k in range(values.size):
+    result, weight = np.empty_like(stage), np.empty(n)
+    for k in range(stage.size):
         base = 0
         for d in range(n):
             x = points[k, d] + h * drift[k, d]

@@ -55,6 +55,7 @@ def test_a_suggested_box_holds_the_free_network():
     problem = synaptic_control.problem(A, [0, 0], bounds=(0.1, 1.0), discount=0.5)
     grid = oc.Grid.suggest(problem, 41)
     assert grid.shape == (41, 41)
+    assert grid.grading == (2.0, 2.0)
     rng = np.random.default_rng(0)
     start = rng.uniform(-1, 1, 2) * grid.upper
     path = oc.simulate(problem, schedule={"xi": np.zeros((2, 2))}, initial=start, tf=30.0)

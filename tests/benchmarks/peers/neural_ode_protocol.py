@@ -1,0 +1,45 @@
+"""What every neural-ODE peer measures: gradients on a ladder of tolerances, and the time of the first one.
+
+A peer is a file with ``prepare(case) -> (tolerance -> (θ -> (loss, gradient)))`` and ``MODULES``, what it
+imports (before any clock starts). It reads cases as JSON from standard input and prints one line of JSON.
+"""
+
+import importlib
+import json
+import os
+import sys
+import time
+
+
+def measure(prepare, case):
+    """Return, for each tolerance, seconds of CPU per gradient and the gradient itself."""
+    import numpy as np
+
+    theta = np.array(case["theta"])
+    wall, cpu = time.perf_counter(), time.process_time()
+    at_tolerance = prepare(case)
+    answers, first = [], None
+    for tolerance in case["tolerances"]:
+        gradient = at_tolerance(tolerance)
+        slope = gradient(theta)[1]
+        if first is None:
+            first = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
+        gradient(theta)  # ocnet compiles at its second gradient
+        seconds = []
+        for _ in range(case["repeats"]):
+            start = time.process_time()
+            for _ in range(case["inner"]):
+                gradient(theta)
+            seconds.append((time.process_time() - start) / case["inner"])
+        answer = {"tolerance": tolerance, "seconds": min(seconds), "gradient": np.asarray(slope).tolist()}
+        answers.append(answer)
+    return {"first": first, "answers": answers}
+
+
+def main(prepare, modules):
+    """Measure every case of the standard input."""
+    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+    for module in modules:
+        importlib.import_module(module)
+    cases = json.load(sys.stdin)
+    print("\n" + json.dumps([measure(prepare, case) for case in cases]))
