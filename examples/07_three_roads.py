@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import ocnet as oc
-from ocnet import plot_value
+from ocnet.figures import value as plot_value
 from problems import synaptic_control
 
 Path("out").mkdir(exist_ok=True)

@@ -13,9 +13,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import ocnet as oc
-from ocnet.descent import hopfield, quadratic, steepest_descent, weighted
-from ocnet.dissipation import descent, eigenvalue_range, fixed_point_shift
 from ocnet.lagrangian import Lagrangian, coordinates
+from ocnet.lagrangians.descent import hopfield, quadratic, steepest_descent, weighted
+from ocnet.lagrangians.dissipation import descent, eigenvalue_range, fixed_point_shift
 from ocnet.networks import activation
 
 Path("out").mkdir(exist_ok=True)

@@ -1,11 +1,12 @@
 """ocnet: optimal control of the dynamics of neural networks."""
 
-from ocnet import attention, descent, errors, learning, memory, networks, plot
-from ocnet.cycles import LimitCycle, limit_cycle
+from ocnet import attention, errors, learning, memory, networks, plot
 from ocnet.dynamic_programming import dynamic_programming, final_value
 from ocnet.horizon import Discounted, Finite, FreeTime, Steps
 from ocnet.lagrangian import Lagrangian
-from ocnet.landscape import Equilibrium, Landscape, landscape
+from ocnet.lagrangians import descent
+from ocnet.landscapes.cycles import LimitCycle, limit_cycle
+from ocnet.landscapes.equilibria import Equilibrium, Landscape, landscape
 from ocnet.methods.collocation import Collocation
 from ocnet.methods.hjb.grid import Grid
 from ocnet.methods.pontryagin import Pontryagin

@@ -10,8 +10,8 @@ import numpy as np
 
 from ocnet.errors import DataError, ProblemError, ShapeError, SymbolError
 from ocnet.horizon import Finite, Horizon
+from ocnet.lagrangians.stationary_velocity import road, stationary
 from ocnet.problem import Problem
-from ocnet.stationary_velocity import road, stationary
 from ocnet.symbols import Expression, as_data, as_expression, as_shape, symbol
 
 

@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING, Any
 import casadi as ca
 import numpy as np
 
-from ocnet import panels
 from ocnet.errors import ProblemError
+from ocnet.figures import panels
+from ocnet.figures.attention import attention, film
+from ocnet.figures.landscape import landscape
+from ocnet.figures.learning import learning, recall
+from ocnet.figures.memory import memories, pareto
+from ocnet.figures.panels import COLOURS, DASHES, GREY, UNIT, Item
+from ocnet.figures.value import contours, convergence, slices, surface
 from ocnet.horizon import Steps, rate
-from ocnet.panels import COLOURS, DASHES, GREY, UNIT, Item
-from ocnet.plot_attention import attention, film
-from ocnet.plot_landscape import landscape
-from ocnet.plot_learning import learning, recall
-from ocnet.plot_memory import memories, pareto
-from ocnet.plot_value import contours, convergence, slices, surface
 from ocnet.solution import Solution
 from ocnet.trajectory import Trajectory
 

@@ -8,10 +8,10 @@ from scipy.optimize import brentq
 
 import ocnet as oc
 from ocnet import arc_length
-from ocnet.descent import arc_length as descent_in_w
-from ocnet.descent import hopfield, quadratic, steepest_descent, weighted
-from ocnet.dissipation import descent, eigenvalue_range, fixed_point_shift
 from ocnet.lagrangian import Lagrangian, coordinates
+from ocnet.lagrangians.descent import arc_length as descent_in_w
+from ocnet.lagrangians.descent import hopfield, quadratic, steepest_descent, weighted
+from ocnet.lagrangians.dissipation import descent, eigenvalue_range, fixed_point_shift
 from ocnet.networks import activation, arctan
 
 OUTPUTS = {"tanh": np.tanh, "logistic": lambda u: 1 / (1 + np.exp(-u))}

@@ -444,6 +444,6 @@ def test_figsize(name):
 def test_wrong_object(name):
     names = {"weights": ["x"], "phase": ["x", "x"]}.get(name, [])
     wrong = {"a": regulator()} if name == "compare" else regulator()
-    kind = "ValueFunction" if name == "contours" else "Solution"
+    kind = {"contours": "ValueFunction", "landscape": "Landscape"}.get(name, "Solution")
     with pytest.raises(ProblemError, match=rf"plot\.{name}.*got Problem; expected a {kind}"):
         getattr(plot, name)(wrong, *names)

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ocnet.autonomous import Field
-from ocnet.cycles import LimitCycle, limit_cycle
 from ocnet.errors import OptionError, ProblemError, SolveError
 from ocnet.horizon import Discounted, Steps, rate
-from ocnet.landscape import landscape
+from ocnet.landscapes.cycles import LimitCycle, limit_cycle
+from ocnet.landscapes.equilibria import landscape
+from ocnet.landscapes.field import Field
 from ocnet.memory.outcome import Name, Outcome
 from ocnet.memory.rest import Rest, distance, nearest
 from ocnet.memory.tail import Tail, tail

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.integrate import solve_ivp
 
-from ocnet.autonomous import Field
+from ocnet.landscapes.field import Field
 
 NEWTON_STEPS, HALVINGS = 60, 30
 ROUNDING = 1e-13  # of an equilibrium's residual, relative to 1 + |x|

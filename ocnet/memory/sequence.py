@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ocnet.autonomous import Field
 from ocnet.errors import DataError, OptionError, ProblemError, ShapeError
+from ocnet.landscapes.field import Field
 from ocnet.memory.classify import classify
 from ocnet.memory.outcome import Outcome
 from ocnet.memory.rest import distance, settled

@@ -17,8 +17,8 @@ from ocnet.attention import (
     relax,
 )
 from ocnet.attention.virtual import Attended, Virtual
-from ocnet.descent import hopfield, quadratic
 from ocnet.lagrangian import coordinates
+from ocnet.lagrangians.descent import hopfield, quadratic
 
 
 def network(n=64, seed=0, activation="tanh", gain=1.0, density=0.2, diagonal=0.0):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import ocnet as oc
-from ocnet.autonomous import Field
 from ocnet.errors import OptionError, ProblemError
+from ocnet.landscapes.field import Field
 from ocnet.memory import classify
 from ocnet.memory.rest import equilibrium, nearest, settled
 from ocnet.memory.tail import tail

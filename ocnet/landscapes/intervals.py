@@ -187,7 +187,7 @@ class IntervalFunction:
     --------
     >>> import casadi as ca
     >>> import numpy as np
-    >>> from ocnet.intervals import IntervalFunction
+    >>> from ocnet.landscapes.intervals import IntervalFunction
     >>> x = ca.SX.sym("x", 2)
     >>> product = IntervalFunction(ca.Function("f", [x], [x[0] * x[1]]))
     >>> low, high = product(np.array([[-1.0, 2.0]]), np.array([[3.0, 4.0]]))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ocnet.errors import ProblemError
+from ocnet.figures.panels import COLOURS, GREY, UNIT, bare, blank
 from ocnet.memory.sequence import LearningHistory
-from ocnet.panels import COLOURS, GREY, UNIT, bare, blank
 from ocnet.pareto import ParetoFront
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ocnet.autonomous import Field
+from ocnet.landscapes.field import Field
 
 STEPS = 80  # of Newton's method or of the flow, from one start
 STILL = 1e-11  # a velocity below this, relative to 1 + |x|, counts as zero

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ocnet.intervals import IntervalFunction
+from ocnet.landscapes.intervals import IntervalFunction
 
 INFLATION = 1.1  # a zero on the face between two parts lies inside both when they are inflated
 CUT = 0.4721359  # where a part is bisected: not in the middle, where zeros of symmetric problems lie

@@ -8,8 +8,9 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
 
 import ocnet as oc
-from ocnet import panels, plot
+from ocnet import plot
 from ocnet.errors import ProblemError
+from ocnet.figures import panels
 from ocnet.solution import Result, Solution, Status
 from ocnet.trajectory import Interpolant, Trajectory
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ocnet.errors import ShapeError
-from ocnet.panels import COLOURS, DASHES, GREY
+from ocnet.figures.panels import COLOURS, DASHES, GREY
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

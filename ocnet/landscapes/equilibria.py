@@ -8,11 +8,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ocnet.autonomous import Field, Values
-from ocnet.enclosure import Enclosure, enclose
 from ocnet.errors import DataError, OptionError, ShapeError, UnsupportedError
-from ocnet.intervals import IntervalFunction
-from ocnet.multistart import deflated, flow, newton, polished
+from ocnet.landscapes.enclosure import Enclosure, enclose
+from ocnet.landscapes.field import Field, Values
+from ocnet.landscapes.intervals import IntervalFunction
+from ocnet.landscapes.multistart import deflated, flow, newton, polished
 from ocnet.problem import Problem
 
 Kind = Literal["sink", "source", "saddle", "center", "degenerate"]

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ocnet import panels
-from ocnet.cycles import LimitCycle
 from ocnet.errors import ProblemError, ShapeError
-from ocnet.landscape import Kind, Landscape
+from ocnet.figures import panels
+from ocnet.landscapes.cycles import LimitCycle
+from ocnet.landscapes.equilibria import Kind, Landscape
 from ocnet.trajectory import Trajectory
 
 if TYPE_CHECKING:

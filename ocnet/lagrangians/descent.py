@@ -10,9 +10,9 @@ from typing import Any
 import casadi as ca
 import numpy as np
 
-from ocnet.arc_length import from_arc, output, root_slope
 from ocnet.errors import DataError, OptionError, ProblemError
 from ocnet.lagrangian import Lagrangian, coordinates
+from ocnet.lagrangians.arc_length import from_arc, output, root_slope
 from ocnet.networks.activations import Activation, ActivationLike, activation, custom
 from ocnet.networks.arguments import checked_matrix
 from ocnet.symbols import as_data

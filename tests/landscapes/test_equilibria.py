@@ -6,7 +6,7 @@ import pytest
 
 import ocnet as oc
 from ocnet.errors import UnsupportedError
-from ocnet.landscape import kind_of
+from ocnet.landscapes.equilibria import kind_of
 from ocnet.networks import activation, arctan, custom, hopfield
 from problems import synaptic_control
 

@@ -6,8 +6,9 @@ import pytest
 from matplotlib.contour import QuadContourSet
 
 import ocnet as oc
-from ocnet import plot, plot_value
+from ocnet import plot
 from ocnet.errors import DataError, ProblemError, ShapeError
+from ocnet.figures import value as plot_value
 from ocnet.value_rest import rest_points
 from problems import synaptic_control
 from tests.hjb_problems import regulator, ring, steps

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ocnet.errors import UnsupportedError
-from ocnet.intervals import IntervalFunction
+from ocnet.landscapes.intervals import IntervalFunction
 
 X = ca.SX.sym("x", 2)
 a, b = X[0], X[1]

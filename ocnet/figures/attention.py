@@ -9,7 +9,7 @@ import numpy as np
 
 from ocnet.attention import Relaxation
 from ocnet.errors import ProblemError
-from ocnet.panels import COLOURS
+from ocnet.figures.panels import COLOURS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.integrate import solve_ivp
 
-from ocnet.autonomous import Field, Values
 from ocnet.errors import DataError, OptionError, ShapeError, SolveError
 from ocnet.horizon import Finite
+from ocnet.landscapes.field import Field, Values
 from ocnet.pointwise import Pointwise
 from ocnet.problem import Problem
 from ocnet.simulate import simulate

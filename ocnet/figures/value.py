@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import ndimage
 
-from ocnet import panels
 from ocnet.errors import ProblemError, ShapeError
-from ocnet.panels import COLOURS, UNIT
+from ocnet.figures import panels
+from ocnet.figures.panels import COLOURS, UNIT
 from ocnet.value_function import ValueFunction
 from ocnet.value_rest import flow, rest_points
 

@@ -1,0 +1,1 @@
+"""Figures, one file for each kind of result; `ocnet.plot` gives them their public names."""

@@ -1,0 +1,1 @@
+"""Dynamics that a Lagrangian makes: ready descents, their velocities, and what they do in numbers."""

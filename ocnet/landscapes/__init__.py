@@ -1,0 +1,1 @@
+"""Landscapes of autonomous problems: equilibria, limit cycles, and the searches behind them."""
