@@ -7,8 +7,8 @@ from scipy.integrate import quad
 from scipy.optimize import brentq
 
 import ocnet as oc
-from ocnet import arc_length
 from ocnet.lagrangian import Lagrangian, coordinates
+from ocnet.lagrangians import arc_length
 from ocnet.lagrangians.descent import arc_length as descent_in_w
 from ocnet.lagrangians.descent import hopfield, quadratic, steepest_descent, weighted
 from ocnet.lagrangians.dissipation import descent, eigenvalue_range, fixed_point_shift

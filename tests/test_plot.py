@@ -438,12 +438,3 @@ def test_figures_are_whole_and_leave_nothing_behind(name):
 @pytest.mark.parametrize("name", FIGURES)
 def test_figsize(name):
     np.testing.assert_array_equal(FIGURES[name](figsize=(9.0, 6.5)).get_size_inches(), [9.0, 6.5])
-
-
-@pytest.mark.parametrize("name", plot.__all__)
-def test_wrong_object(name):
-    names = {"weights": ["x"], "phase": ["x", "x"]}.get(name, [])
-    wrong = {"a": regulator()} if name == "compare" else regulator()
-    kind = {"contours": "ValueFunction", "landscape": "Landscape"}.get(name, "Solution")
-    with pytest.raises(ProblemError, match=rf"plot\.{name}.*got Problem; expected a {kind}"):
-        getattr(plot, name)(wrong, *names)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ocnet.attention import Relaxation
 from ocnet.errors import ProblemError
-from ocnet.figures.panels import COLOURS
+from ocnet.figures.panels import COLOURS, expect
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 __all__ = ["attention", "film"]
 
 
-def attention(runs: Mapping[str, Relaxation], *, figsize: tuple[float, float] = (9.0, 3.2)) -> Figure:
+def attention(
+    runs: Relaxation | Mapping[str, Relaxation], *, figsize: tuple[float, float] = (9.0, 3.2)
+) -> Figure:
     """Draw how far E is above its lowest value over connection updates, and the most neurons active.
 
     Parameters
     ----------
-    runs : mapping of str to Relaxation
+    runs : Relaxation or mapping of str to Relaxation
         By the names that the legend shows, all of one network.
     figsize : (float, float)
         In inches.
@@ -38,12 +40,15 @@ def attention(runs: Mapping[str, Relaxation], *, figsize: tuple[float, float] = 
     ProblemError
         If there are no runs.
     """
-    if not runs:
+    named = runs if isinstance(runs, Mapping) else {"": runs}
+    if not named:
         raise ProblemError("plot.attention: there are no runs; expected at least one Relaxation by name.")
+    for run in named.values():
+        expect(run, Relaxation, "attention", "ocnet.attention.relax")
     figure = _figure(figsize)
     left, right = figure.subplots(1, 2)
-    least = min(float(run.history["energy"].min()) for run in runs.values())
-    for k, (name, run) in enumerate(runs.items()):
+    least = min(float(run.history["energy"].min()) for run in named.values())
+    for k, (name, run) in enumerate(named.items()):
         updates, colour = run.history["connection_updates"], COLOURS[k % len(COLOURS)]
         above = np.maximum(run.history["energy"] - least, 0.0)
         left.plot(updates, above, color=colour, label=name)
@@ -52,7 +57,7 @@ def attention(runs: Mapping[str, Relaxation], *, figsize: tuple[float, float] = 
     left.set(xlabel="connection updates", ylabel="E − lowest E")
     left.set_yscale("symlog", linthresh=1e-3 * max(1e-9, abs(least)))
     left.legend(fontsize="small")
-    right.set_yticks(range(len(runs)), list(runs))
+    right.set_yticks(range(len(named)), list(named))
     right.set(xlabel="most neurons active at a time")
     right.margins(x=0.2)
     right.invert_yaxis()

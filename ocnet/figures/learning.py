@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ocnet.errors import ShapeError
-from ocnet.figures.panels import COLOURS, DASHES, GREY
+from ocnet.figures.panels import COLOURS, DASHES, GREY, expect
+from ocnet.learning.learned import Learned
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from ocnet.learning.learned import Learned
 
 __all__ = ["learning", "recall"]
 
@@ -38,6 +38,7 @@ def learning(learned: Learned, *, figsize: tuple[float, float] = (8.4, 6.0)) -> 
     """
     import matplotlib.pyplot as plt
 
+    expect(learned, Learned, "learning", "ocnet.learning.learn")
     h = learned.history
     k = np.arange(len(h["error"]))
     groups = (

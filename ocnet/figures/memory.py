@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ocnet.errors import ProblemError
-from ocnet.figures.panels import COLOURS, GREY, UNIT, bare, blank
+from ocnet.figures.panels import COLOURS, GREY, UNIT, bare, blank, expect
 from ocnet.memory.sequence import LearningHistory
 from ocnet.pareto import ParetoFront
 
@@ -42,8 +41,7 @@ def pareto(
     ProblemError
         For something that is no front.
     """
-    if not isinstance(front, ParetoFront):
-        raise ProblemError(f"plot.pareto: got a {type(front).__name__}; expected a ParetoFront.")
+    expect(front, ParetoFront, "pareto", "ocnet.pareto_front")
     first, second = front.costs.T
     title = f"{front.solutions[0].problem_name.split(' (')[0]}: {len(front.weights)} optima"
     figure = blank(figsize, (8.4, 3.7), title)
@@ -95,8 +93,7 @@ def memories(history: LearningHistory, *, figsize: tuple[float, float] | None = 
     ProblemError
         For something that is no history.
     """
-    if not isinstance(history, LearningHistory):
-        raise ProblemError(f"plot.memories: got a {type(history).__name__}; expected a LearningHistory.")
+    expect(history, LearningHistory, "memories", "ocnet.memory.learn_sequence")
     table, steps = history.recognised(), np.arange(len(history.steps))
     rows = len(history.memories)
     figure = blank(figsize, (1.6 + 0.55 * len(steps), 2.4 + 0.28 * rows), "Memories after each pattern")

@@ -67,6 +67,14 @@ class Item:
         return replace(self, components=tuple(self.components[i] for i in chosen))
 
 
+def expect(thing: Any, kind: type, where: str, made_by: str) -> None:
+    """Refuse what is not of a kind; `made_by` says where one comes from."""
+    if not isinstance(thing, kind):
+        raise ProblemError(
+            f"plot.{where}: got {type(thing).__name__}; expected a {kind.__name__}, which {made_by} returns."
+        )
+
+
 def checked(solution: Any, where: str) -> Trajectory:
     """Return what is a Solution or Trajectory, and refuse everything else."""
     if not isinstance(solution, Trajectory):

@@ -122,7 +122,7 @@ def contours(
     ShapeError, DataError
         For `at` or `starts` that are no states of the grid.
     """
-    _checked(value, "contours")
+    panels.expect(value, ValueFunction, "contours", "ocnet.solve_hjb")
     figure = panels.blank(figsize, (6.4, 6.0), value.name)
     panel = figure.add_subplot()
     draw(panel, value, starts, axes=axes, at=at, field=field, tf=tf)
@@ -213,7 +213,7 @@ def surface(
     ProblemError, ShapeError, DataError
         As for :func:`section`.
     """
-    _checked(value, "surface")
+    panels.expect(value, ValueFunction, "surface", "ocnet.solve_hjb")
     first, second, x = section(value, axes, at, COARSE)
     v = value(x).reshape(len(first), len(second))
     figure = panels.blank(figsize, (6.4, 5.2), value.name)
@@ -267,7 +267,7 @@ def slices(
     ShapeError, DataError
         As for :func:`section`.
     """
-    _checked(value, "slices")
+    panels.expect(value, ValueFunction, "slices", "ocnet.solve_hjb")
     n = value.dimension
     if n < 3 or not 0 <= axis < n:
         raise ProblemError(
@@ -342,7 +342,7 @@ def convergence(
     """
     given = list(values) if isinstance(values, Sequence) else [values]
     for value in given:
-        _checked(value, "convergence")
+        panels.expect(value, ValueFunction, "convergence", "ocnet.solve_hjb")
     ordered = sorted(given, key=lambda value: value.grid.size)
     drawn = ordered if exact is not None else ordered[:-1]
     if len(drawn) < 2 or len({value.dimension for value in ordered}) != 1:
@@ -428,11 +428,3 @@ def labels_of(value: ValueFunction) -> list[str]:
     if value.problem is None:
         return [f"x[{d}]" for d in range(value.dimension)]
     return value.problem.functions.labels("state")
-
-
-def _checked(value: Any, where: str) -> None:
-    if not isinstance(value, ValueFunction):
-        raise ProblemError(
-            f"plot.{where}: got {type(value).__name__}; expected a ValueFunction, which ocnet.solve_hjb "
-            "returns."
-        )

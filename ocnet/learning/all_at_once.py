@@ -14,7 +14,7 @@ from ocnet.learning.samples import Samples
 from ocnet.methods.collocation import Collocation
 from ocnet.methods.result import Status
 from ocnet.problem import Problem
-from ocnet.solve import solve
+from ocnet.solve import prepare
 
 FAITHFUL = 1.1  # times the cost of the collocated states that the rollout may cost on the last horizon
 
@@ -42,7 +42,7 @@ class AllAtOnce:
     split: float = 2.0
     horizons: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
     stage_iterations: int = 25
-    iterations: int = 40
+    iterations: int = 25
 
     label = "collocation"
 
@@ -63,40 +63,38 @@ class AllAtOnce:
 
     def run(self, objective: Objective, state: State, last: bool, report: Report) -> tuple[State, bool]:
         """Improve state["z"] on one horizon; return it and whether the rollout agrees with the states."""
-        iterations = self.iterations if last else self.stage_iterations
-        rest = False
-        for _ in range(4 if last else 1):
-            state, own = self._solve(objective, state, iterations)
-            cost = objective.cost(state["z"], objective.residuals(state["z"]))
-            report(state, cost)
-            rest = cost <= FAITHFUL * own
-            if rest:
-                break
-        return state, rest
-
-    def _solve(self, objective: Objective, state: State, iterations: int) -> tuple[State, float]:
-        """Solve once; return the new state and the cost of the collocated states."""
-        samples = objective.samples
+        samples, free = objective.samples, objective.free
+        count, n = samples.initial.shape
         theta, initial = objective.split(state["z"])
         problem = objective.model.problem(
-            samples, theta=theta, weight_decay=objective.decay, learn_initial=objective.free
+            samples, theta=theta, weight_decay=objective.decay, learn_initial=free
         )
         times, values = _curve(samples, initial)
         self._refine(problem, samples, times, values)
-        count, n = initial.shape
-        guess = values[:, 0] if count == 1 else values.transpose(0, 2, 1)
-        method = Collocation(
-            intervals=1, degree=self.degree, refine_to=None, polish=False, options={"max_iter": iterations}
+        path = (times, values[:, 0] if count == 1 else values.transpose(0, 2, 1))
+        options = {"max_iter": self.iterations if last else self.stage_iterations}
+        solver = prepare(
+            problem,
+            Collocation(intervals=1, degree=self.degree, refine_to=None, polish=False, options=options),
         )
-        start = {"x": (times, guess), "theta": theta}
-        solution = solve(problem, method, guess=start, tolerance=1e-4, throw=False)
-        if solution.status is Status.INTERRUPTED:
-            raise KeyboardInterrupt
-        z = solution.unknowns["theta"]
-        if objective.free:
-            first = solution.states["x"][0]
-            z = np.concatenate([z, (first if count == 1 else first.T).reshape(count * n)])
-        return state | {"z": z}, float(solution.cost)
+        rest = False
+        for _ in range(4 if last else 1):
+            guess = {"x": path, "theta": state["z"][: objective.parameters]}
+            solution = solver.solve(guess=guess, tolerance=1e-4, throw=False)
+            if solution.status is Status.INTERRUPTED:
+                raise KeyboardInterrupt
+            moments, first = np.unique(solution.time, return_index=True)
+            path = (moments, solution.states["x"][first])
+            begin = path[1][0] if count == 1 else path[1][0].T
+            z = solution.unknowns["theta"]
+            z = np.concatenate([z, begin.reshape(count * n)]) if free else z
+            state = state | {"z": z}
+            cost = objective.cost(z, objective.residuals(z))
+            report(state, cost)
+            rest = cost <= FAITHFUL * float(solution.cost)
+            if rest:
+                break
+        return state, rest
 
     def _refine(self, problem: Problem, samples: Samples, times: np.ndarray, values: np.ndarray) -> None:
         """Put breaks of the mesh between samples where the data move far; a data term of 0 is a break."""

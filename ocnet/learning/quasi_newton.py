@@ -27,8 +27,8 @@ class LBFGS:
         none.
     """
 
-    iterations: int = 2000
-    stage_iterations: int = 100
+    iterations: int = 10_000
+    stage_iterations: int = 300
     memory: int = 20
 
     label = "L-BFGS"
@@ -60,7 +60,7 @@ class LBFGS:
             "maxiter": most,
             "maxfun": 3 * most,
             "maxcor": self.memory,
-            "ftol": 1e-10 if last else 1e-4,
+            "ftol": 1e-12 if last else 1e-6,
         }
         found = minimize(value, state["z"], jac=True, method="L-BFGS-B", callback=follow, options=options)
-        return state | {"z": best[1]}, bool(found.success) and np.isfinite(best[0])
+        return state | {"z": best[1]}, found.status != 1 and bool(np.isfinite(best[0]))  # 1: a limit

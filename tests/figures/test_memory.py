@@ -21,5 +21,5 @@ def test_pareto_figure_shows_the_points_and_names_the_ends(tmp_path):
         np.testing.assert_allclose(line.get_xdata(), np.log10(front.weights / (1 - front.weights)))
         np.testing.assert_allclose(line.get_ydata(), (cost - cost.min()) / np.ptp(cost))
     figure.savefig(tmp_path / "front.png")
-    with pytest.raises(ProblemError, match="got a dict; expected a ParetoFront"):
+    with pytest.raises(ProblemError, match="got dict; expected a ParetoFront"):
         oc.plot.pareto({})

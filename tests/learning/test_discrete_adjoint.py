@@ -6,7 +6,7 @@ import pytest
 from scipy.integrate import solve_ivp
 
 from ocnet.errors import DataError, OptionError, ShapeError
-from ocnet.learning import NeuralODE, Samples, expression, layers
+from ocnet.learning import AdjointGradient, NeuralODE, Samples, expression, layers
 from ocnet.learning.dormand_prince import order_8
 from ocnet.learning.sweeps import Sweeps
 from ocnet.networks import arctan, custom
@@ -175,3 +175,15 @@ def test_bad_input():
         model.gradient(theta, [1, 2])
     with pytest.raises(ShapeError, match="1 components"):
         model.gradient(theta, Samples([1.0], [[1.0]], [1.0]))
+
+
+def test_the_continuous_adjoint_of_the_same_problem_agrees():
+    """The learning task as a Problem: its implicit adjoint and the reverse sweep give one gradient."""
+    model = NeuralODE(layers((2, 4, 2)), tolerance=1e-11)
+    rng = np.random.default_rng(5)
+    theta, times = model.field.draw(rng), np.sort(rng.uniform(0.1, 2, 7))
+    samples = Samples(times, rng.normal(size=(7, 2)), [1.0, -0.5])
+    loss, by_theta, _ = model.gradient(theta, samples)
+    found = AdjointGradient(model.problem(samples))({"theta": theta})
+    assert found.cost == pytest.approx(loss, rel=1e-8)
+    np.testing.assert_allclose(found.gradient["theta"], by_theta, atol=1e-7 * np.abs(by_theta).max())

@@ -81,7 +81,7 @@ def test_the_figure_shows_every_memory(history):
     assert drawn == known
     loads = next(line for line in below.lines if len(line.get_xdata()) == len(history.steps))
     np.testing.assert_allclose(loads.get_ydata(), [step.load for step in history.steps])
-    with pytest.raises(ProblemError, match="got a list; expected a LearningHistory"):
+    with pytest.raises(ProblemError, match="got list; expected a LearningHistory"):
         oc.plot.memories([])
 
 
