@@ -99,7 +99,7 @@ def test_early_stopping_returns_the_best():
     watched = found.history["validation"]
     kept = model.solve(found.theta, other.initial[0], other.times[0])
     rms = np.sqrt(np.mean((kept - other.values[0]) ** 2))
-    assert rms == pytest.approx(np.nanmin(watched), rel=1e-3)
+    assert rms == pytest.approx(np.nanmin(watched), rel=1e-2)  # watched at the looser tolerance of training
     assert found.status in ("stopped early", "at rest")
 
 
