@@ -192,7 +192,9 @@ axes[1, 0].plot(
 )
 axes[1, 0].plot(0, 0, "o", color=grey, fillstyle="none", label="source")
 axes[1, 0].set(xlabel="$u_1$ (dimensionless)", ylabel="$u_2$ (dimensionless)", title="(c) association")
-axes[1, 0].legend(fontsize="small", frameon=False, loc="upper center", ncols=3, columnspacing=1.0)
+axes[1, 0].legend(
+    fontsize="small", frameon=False, loc="upper center", ncols=3, columnspacing=0.8, handlelength=1.2
+)
 axes[1, 0].set_ylim(-1.6, 2.0)
 axes[1, 1].plot(wild.states["u"][:, 1], color=orange, linewidth=0.8, marker=".", markersize=4,
                 label=f"a local optimum, J = {wild.cost:.0f}")  # fmt: skip

@@ -84,8 +84,9 @@ for name, metric in metrics.items():
     ratios[name] = found.ratio
     print(f"{name:12} eigenvalues {found.least:.4g} to {found.largest:.4g}, ratio {found.ratio:.4g}")
 figure, axes = plt.subplots(figsize=(5, 3), layout="constrained")
-axes.bar(list(ratios), list(ratios.values()), color="0.6")
-axes.axhline((1 + b) / (1 + a), color="C1", linestyle="--", label="(1 + b)/(1 + a)")
+labels = ["1", "$g'^{1/2}$", "$g'$", "$g'^{3/2}$", "$g'^2$", "$g'(1 + 2g')$"]
+axes.bar(labels, list(ratios.values()), color="0.6")
+axes.axhline((1 + b) / (1 + a), color="C1", linestyle="--", label="$(1 + b)/(1 + a)$")
 axes.set(yscale="log", ylabel="largest / smallest eigenvalue", xlabel="metric m")
 axes.legend()
 figure.savefig("out/15_eigenvalue_ratios.png", dpi=150)
