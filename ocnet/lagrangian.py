@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import casadi as ca
 import numpy as np
 
-from ocnet.errors import DataError, ProblemError, ShapeError, SymbolError
+from ocnet.errors import DataError, OptionError, ProblemError, ShapeError, SymbolError
 from ocnet.horizon import Finite, Horizon
+from ocnet.lagrangians.euler_lagrange import acceleration, total_energy, velocity_hessian
 from ocnet.lagrangians.stationary_velocity import road, stationary
 from ocnet.problem import Problem
 from ocnet.symbols import Expression, as_data, as_expression, as_shape, symbol
@@ -205,18 +206,97 @@ class Lagrangian:
                 f"Lagrangian '{self.name}': ∂L/∂q̇ does not contain the velocities, so that ∂L/∂q̇ = 0 does "
                 "not determine them; expected a cost of movement that is strictly convex in them."
             )
-        problem = Problem(f"{self.name}: greedy", horizon or Finite(1.0))
-        state = problem.state(self.q.name(), self.q.shape[0])
-        own = [
-            problem.parameter(s.name(), s.shape if s.shape[1] > 1 else s.shape[0], value=value)
-            for s, value in self.parameters
-        ]
-        given = [self.q, *(s for s, _ in self.parameters)]
-        rate = ca.Function("velocity", given, [ca.densify(self.greedy_velocity)])
         shown = self.road in ("known", "linear")  # an iteration would not be read
-        (expression,) = rate.call([ca.MX(state), *(ca.MX(s) for s in own)], shown, not shown)
-        problem.dynamics(state, expression)
-        return problem
+        rates = {self.q.name(): (self.q, self.greedy_velocity)}
+        return stated(f"{self.name}: greedy", rates, self.parameters, horizon, shown=shown)
+
+    def euler_lagrange(self, *, regularization: float = 0.0, horizon: Horizon | None = None) -> Problem:
+        """Return the motion that makes the action ∫L dt stationary, d/dt ∂L/∂q̇ = ∂L/∂q.
+
+        Parameters
+        ----------
+        regularization : float
+            ε ≥ 0, in the unit of M = ∂²L/∂q̇²: the acceleration minimises |M q̈ − right|² + ε²|q̈|². Without it
+            the acceleration is not finite where M is singular, and a simulation ends there with an error.
+        horizon : Finite, FreeTime or Discounted, optional
+            Finite(1.0) where left out.
+
+        Returns
+        -------
+        Problem
+            With the coordinates as one state, named as their symbol is, and the velocities as the other,
+            named "<coordinates>_dot".
+
+        Raises
+        ------
+        OptionError
+            If the regularization is no number ≥ 0.
+        ProblemError
+            If L is linear in the velocities, so that its equation determines no acceleration at all.
+
+        Notes
+        -----
+        Liuzzo (2024), section 3.2; see :func:`ocnet.lagrangians.euler_lagrange.acceleration`.
+
+        Examples
+        --------
+        >>> import ocnet as oc
+        >>> r, v = coordinates("r", 2)
+        >>> motion = Lagrangian(r, v, ca.sumsqr(v) / 2 + 2 * r[0] * v[1]).euler_lagrange()
+        >>> path = oc.simulate(motion, initial={"r": [0, 0], "r_dot": [1, 0]}, tf=1.0)
+        >>> path.state("r_dot", 1.0).round(4).tolist()  # a circle: (cos 2t, −sin 2t)
+        [-0.4161, -0.9093]
+        """
+        if not isinstance(regularization, (int, float)) or not 0 <= regularization < np.inf:
+            raise OptionError(
+                f"Lagrangian '{self.name}': regularization is {regularization!r:.60}; expected a number ≥ 0."
+            )
+        if not ca.depends_on(self.momentum, self.qdot):
+            raise ProblemError(
+                f"Lagrangian '{self.name}': ∂²L/∂q̇² is zero, so that the Euler-Lagrange equation determines "
+                "no acceleration; expected a Lagrangian that is not linear in the velocities."
+            )
+        rate = acceleration(self.expression, self.q, self.qdot, float(regularization))
+        name = self.q.name()
+        rates = {name: (self.q, self.qdot), f"{name}_dot": (self.qdot, rate)}
+        return stated(f"{self.name}: Euler-Lagrange", rates, self.parameters, horizon, shown=False)
+
+    @property
+    def total_energy(self) -> ca.MX:
+        """q̇·∂L/∂q̇ − L: what the motion of :meth:`euler_lagrange` keeps."""
+        return total_energy(self.expression, self.qdot)
+
+    def conditioning(self, q: Any, qdot: Any) -> np.ndarray:
+        """Return the condition number of ∂²L/∂q̇² at points of a motion.
+
+        Parameters
+        ----------
+        q, qdot : array_like (m, n)
+
+        Returns
+        -------
+        ndarray (m,)
+            Largest by smallest singular value; infinite where the Hessian is singular.
+
+        Raises
+        ------
+        ShapeError, DataError
+            For points of another shape or that are not finite.
+        """
+        n, where = self.q.shape[0], f"Lagrangian '{self.name}', conditioning"
+        points = [np.atleast_2d(np.asarray(a, dtype=float)) for a in (q, qdot)]
+        if any(a.ndim != 2 or a.shape[1] != n for a in points) or points[0].shape != points[1].shape:
+            raise ShapeError(f"{where}: got points of shapes {[a.shape for a in points]}; expected (m, {n}).")
+        if not all(np.isfinite(a).all() for a in points):
+            raise DataError(f"{where}: the points contain NaN or infinity; expected finite numbers.")
+        hessian = self.function(velocity_hessian(self.expression, self.qdot))
+        values = np.array([hessian(a, b).full() for a, b in zip(*points, strict=True)])
+        found = np.full(len(values), np.inf)
+        finite = np.isfinite(values).all(axis=(1, 2))
+        sizes = np.linalg.svd(values[finite], compute_uv=False)
+        regular = sizes[:, -1] > 0
+        found[finite] = np.where(regular, sizes[:, 0] / np.where(regular, sizes[:, -1], 1.0), np.inf)
+        return found
 
     def function(self, *outputs: Any) -> ca.Function:
         """Return expressions of q, q̇ and the parameters as a CasADi function (q, q̇) -> outputs.
@@ -292,6 +372,41 @@ class Lagrangian:
         return velocity
 
 
+def stated(
+    name: str,
+    rates: Mapping[str, tuple[ca.MX, ca.MX]],
+    parameters: Sequence[tuple[ca.MX, np.ndarray]],
+    horizon: Horizon | None,
+    *,
+    shown: bool = True,
+) -> Problem:
+    """Return dynamics as a problem without cost.
+
+    Parameters
+    ----------
+    name : str
+    rates : mapping from str to a pair of casadi.MX
+        By the name of each state, its symbol and its rate of change.
+    parameters : sequence of (symbol, value)
+    horizon : Finite, FreeTime or Discounted, optional
+        Finite(1.0) where left out.
+    shown : bool
+        Whether the problem may print the expressions; otherwise they stay the call of a function.
+    """
+    problem = Problem(name, horizon or Finite(1.0))
+    states = [problem.state(key, symbol.shape[0]) for key, (symbol, _) in rates.items()]
+    own = [
+        problem.parameter(s.name(), s.shape if s.shape[1] > 1 else s.shape[0], value=value)
+        for s, value in parameters
+    ]
+    given = [*(symbol for symbol, _ in rates.values()), *(s for s, _ in parameters)]
+    function = ca.Function("rates", given, [ca.densify(rate) for _, rate in rates.values()])
+    arguments = [ca.MX(s) for s in (*states, *own)]
+    for state, expression in zip(states, function.call(arguments, shown, not shown), strict=True):
+        problem.dynamics(state, expression)
+    return problem
+
+
 def _symbol(value: Any, where: str, what: str) -> ca.MX:
     if not isinstance(value, ca.MX) or not value.is_symbolic():
         raise SymbolError(
@@ -308,4 +423,4 @@ def _parameter(pair: Any, where: str) -> tuple[ca.MX, np.ndarray]:
     return held, as_data(pair[1], shape, f"{where}, parameter '{held.name()}'")
 
 
-__all__ = ["Lagrangian", "coordinates"]
+__all__ = ["Lagrangian", "coordinates", "stated"]

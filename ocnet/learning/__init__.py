@@ -9,10 +9,12 @@ from ocnet.learning.gauss_newton import GaussNewton
 from ocnet.learning.gradient_check import GradientCheck, check_gradient
 from ocnet.learning.learned import Learned
 from ocnet.learning.learning_flow import learn
+from ocnet.learning.mechanics import LearnedHamiltonian, LearnedLagrangian, derivative_samples
 from ocnet.learning.neural_ode import NeuralODE
 from ocnet.learning.quasi_newton import LBFGS
 from ocnet.learning.response import AdjointGradient, ResponseGradient, gradient
 from ocnet.learning.samples import Samples
+from ocnet.learning.scalar_networks import NaturalLagrangian, ScalarNetwork
 from ocnet.learning.training import fit
 from ocnet.learning.vector_field import VectorField, expression, layers
 
@@ -28,12 +30,17 @@ __all__ = [
     "GaussNewton",
     "GradientCheck",
     "Learned",
+    "LearnedHamiltonian",
+    "LearnedLagrangian",
+    "NaturalLagrangian",
     "NeuralODE",
     "ResponseGradient",
     "Samples",
+    "ScalarNetwork",
     "Sensitivity",
     "VectorField",
     "check_gradient",
+    "derivative_samples",
     "expression",
     "fit",
     "gradient",
