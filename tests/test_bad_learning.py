@@ -8,7 +8,7 @@ import scipy.sparse as sparse
 import ocnet as oc
 from ocnet.errors import DataError, OptionError, ProblemError, ShapeError, SimulationError, SolveError
 from ocnet.learning import AdjointGradient, FixedPoint, gradient
-from ocnet.learning.adjoint_relaxation import relax_adjoint
+from ocnet.learning.fixed_points.adjoint_relaxation import relax_adjoint
 
 
 def numeric(**changed):

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from ocnet.errors import ShapeError
 from ocnet.figures.panels import COLOURS, DASHES, GREY, expect
-from ocnet.learning.learned import Learned
+from ocnet.learning.additive.learned import Learned
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,22 +1,22 @@
 """Learning: gradients by adjoints at the price of one solve, and what learns by them."""
 
-from ocnet.learning.adam import Adam
-from ocnet.learning.additive import AdditiveNetwork, EnergyGradient
-from ocnet.learning.all_at_once import AllAtOnce
-from ocnet.learning.fit import Fit, load
-from ocnet.learning.fixed_point import FixedPoint, Sensitivity
-from ocnet.learning.gauss_newton import GaussNewton
+from ocnet.learning.additive.learned import Learned
+from ocnet.learning.additive.learning_flow import learn
+from ocnet.learning.additive.network import AdditiveNetwork, EnergyGradient
+from ocnet.learning.fixed_points.fixed_point import FixedPoint, Sensitivity
 from ocnet.learning.gradient_check import GradientCheck, check_gradient
-from ocnet.learning.learned import Learned
-from ocnet.learning.learning_flow import learn
-from ocnet.learning.mechanics import LearnedHamiltonian, LearnedLagrangian, derivative_samples
-from ocnet.learning.neural_ode import NeuralODE
-from ocnet.learning.quasi_newton import LBFGS
-from ocnet.learning.response import AdjointGradient, ResponseGradient, gradient
-from ocnet.learning.samples import Samples
-from ocnet.learning.scalar_networks import NaturalLagrangian, ScalarNetwork
-from ocnet.learning.training import fit
-from ocnet.learning.vector_field import VectorField, expression, layers
+from ocnet.learning.mechanics.learned import LearnedHamiltonian, LearnedLagrangian, derivative_samples
+from ocnet.learning.mechanics.scalar_networks import NaturalLagrangian, ScalarNetwork
+from ocnet.learning.neural_odes.neural_ode import NeuralODE
+from ocnet.learning.neural_odes.samples import Samples
+from ocnet.learning.neural_odes.vector_field import VectorField, expression, layers
+from ocnet.learning.paths.response import AdjointGradient, ResponseGradient, gradient
+from ocnet.learning.training.adam import Adam
+from ocnet.learning.training.all_at_once import AllAtOnce
+from ocnet.learning.training.fit import Fit, load
+from ocnet.learning.training.gauss_newton import GaussNewton
+from ocnet.learning.training.quasi_newton import LBFGS
+from ocnet.learning.training.train import fit
 
 __all__ = [
     "LBFGS",

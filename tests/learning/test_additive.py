@@ -6,7 +6,7 @@ from scipy.optimize import brentq
 
 from ocnet.errors import DataError, OptionError, ShapeError, SimulationError, SolveError
 from ocnet.learning import AdditiveNetwork, check_gradient
-from ocnet.learning.terminal_attractors import TerminalAttractorWarning, attraction, steepness
+from ocnet.learning.additive.terminal_attractors import TerminalAttractorWarning, attraction, steepness
 from problems import recall_tasks
 
 ATTRACTED = [[0.4, -0.7], [-0.3, 0.6], [0.8, 0.2]]

@@ -7,8 +7,8 @@ from scipy.integrate import solve_ivp
 
 from ocnet.errors import DataError, OptionError, ShapeError
 from ocnet.learning import AdjointGradient, NeuralODE, Samples, expression, layers
-from ocnet.learning.dormand_prince import order_8
-from ocnet.learning.sweeps import Sweeps
+from ocnet.learning.neural_odes.dormand_prince import order_8
+from ocnet.learning.neural_odes.sweeps import Sweeps
 from ocnet.networks import arctan, custom
 
 BUMP = custom(lambda s: s / (1 + s**2), name="bump")
@@ -99,7 +99,7 @@ def test_repeated_stages_give_the_same_as_kept_ones(monkeypatch):
     x0 = [[1.0, 0.0], [0.0, 2.0]]
     kept = model.pullback(theta, x0, times, seeds)
     jacobian = model.jacobian(theta, x0, times)[1]
-    monkeypatch.setattr("ocnet.learning.sweeps.MOST_KEPT", 0)
+    monkeypatch.setattr("ocnet.learning.neural_odes.sweeps.MOST_KEPT", 0)
     lean = NeuralODE(model.field)
     repeated = lean.pullback(theta, x0, times, seeds)
     assert lean.sweeps._steps.traces.size == 0

@@ -5,7 +5,7 @@ import pytest
 
 from ocnet.errors import OptionError, ProblemError, SolveError, StorageError
 from ocnet.learning import AdditiveNetwork, Learned, learn
-from ocnet.learning.learned import CURVES
+from ocnet.learning.additive.learned import CURVES
 from problems import recall_tasks
 
 

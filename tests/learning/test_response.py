@@ -10,7 +10,7 @@ from scipy.integrate import solve_ivp
 import ocnet as oc
 from ocnet.errors import OptionError, ProblemError, SimulationError, UnsupportedError
 from ocnet.learning import AdjointGradient, check_gradient, gradient
-from ocnet.learning.response import ReverseTimeWarning
+from ocnet.learning.paths.response import ReverseTimeWarning
 
 KINDS = ("running", "terminal", "samples", "first", "all")
 MOMENTS = (0.0, 0.5, 1.234)

@@ -6,10 +6,10 @@ from scipy.integrate import solve_ivp
 
 from ocnet.errors import SimulationError
 from ocnet.learning import NeuralODE, expression, layers
-from ocnet.learning.compiled import interpreted
-from ocnet.learning.dormand_prince import euler, order_8
-from ocnet.learning.runge_kutta import weight_at
-from ocnet.learning.sweeps import Sweeps
+from ocnet.learning.neural_odes.compiled import interpreted
+from ocnet.learning.neural_odes.dormand_prince import euler, order_8
+from ocnet.learning.neural_odes.runge_kutta import weight_at
+from ocnet.learning.neural_odes.sweeps import Sweeps
 
 
 def oscillator():

@@ -7,7 +7,7 @@ import pytest
 import ocnet as oc
 from ocnet import learning
 from ocnet.errors import DataError, OptionError, ShapeError, StorageError
-from ocnet.learning.objective import Objective
+from ocnet.learning.training.objective import Objective
 from ocnet.networks import custom
 from problems import spirals
 

@@ -6,7 +6,7 @@ import pytest
 
 from ocnet.errors import OptionError, ShapeError, SymbolError, UnsupportedError
 from ocnet.learning import expression, layers
-from ocnet.learning.field import pullback, rate
+from ocnet.learning.neural_odes.field import pullback, rate
 from ocnet.networks import arctan
 
 EVERYTHING = {

@@ -12,16 +12,16 @@ import scipy.sparse as sparse
 from numpy.typing import ArrayLike
 
 from ocnet.errors import DataError, OptionError, ShapeError, SolveError
-from ocnet.learning.additive_kernels import NEWTON, gradients, settle_all
-from ocnet.learning.fixed_point import FixedPoint
-from ocnet.learning.operational_dynamics import follow_to_rest
-from ocnet.learning.terminal_attractors import (
+from ocnet.learning.additive.kernels import NEWTON, gradients, settle_all
+from ocnet.learning.additive.operational_dynamics import follow_to_rest
+from ocnet.learning.additive.terminal_attractors import (
     attraction,
     checked_attractors,
     implicit_method,
     odd_power,
     steepness,
 )
+from ocnet.learning.fixed_points.fixed_point import FixedPoint
 
 WHERE = "AdditiveNetwork"
 SETTLED = 1e-12  # |φ| of a fixed point

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from ocnet.errors import StorageError
-from ocnet.learning.neural_ode import NeuralODE
-from ocnet.learning.vector_field import layers
+from ocnet.learning.neural_odes.neural_ode import NeuralODE
+from ocnet.learning.neural_odes.vector_field import layers
 from ocnet.networks.activations import Activation, activation, arctan
 from ocnet.trajectory import FORMAT, open_dataset
 

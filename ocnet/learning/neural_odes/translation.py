@@ -6,8 +6,8 @@ import casadi as ca
 import numpy as np
 
 from ocnet.errors import UnsupportedError
-from ocnet.learning import field as to
-from ocnet.learning.field import Field
+from ocnet.learning.neural_odes import field as to
+from ocnet.learning.neural_odes.field import Field
 
 _CODES = {
     getattr(ca, f"OP_{name}"): getattr(to, name)

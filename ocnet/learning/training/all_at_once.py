@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ocnet.errors import OptionError
-from ocnet.learning.gauss_newton import Report, State
-from ocnet.learning.objective import Objective
-from ocnet.learning.options import check_whole
-from ocnet.learning.samples import Samples
+from ocnet.learning.neural_odes.samples import Samples
+from ocnet.learning.training.gauss_newton import Report, State
+from ocnet.learning.training.objective import Objective
+from ocnet.learning.training.options import check_whole
 from ocnet.methods.collocation import Collocation
 from ocnet.methods.result import Status
 from ocnet.problem import Problem

@@ -11,14 +11,14 @@ import casadi as ca
 import numpy as np
 
 from ocnet.errors import OcnetError, OptionError, ShapeError, SymbolError, UnsupportedError
-from ocnet.learning.field import (
+from ocnet.learning.neural_odes.field import (
     ARCTAN_LAYER,
     LINEAR,
     LOGISTIC_LAYER,
     TANH_LAYER,
     Field,
 )
-from ocnet.learning.translation import translate
+from ocnet.learning.neural_odes.translation import translate
 from ocnet.networks.activations import Activation, ActivationLike, Arctan, Logistic, Tanh, activation
 
 Rule = Callable[[Any, Any, Any], Any]

@@ -13,10 +13,10 @@ from scipy.integrate import BDF, Radau
 from scipy.optimize import minimize
 
 from ocnet.errors import OptionError, ProblemError, SimulationError, SolveError
-from ocnet.learning.additive import AdditiveNetwork, EnergyGradient
-from ocnet.learning.additive_kernels import NEWTON
-from ocnet.learning.learned import CURVES, Learned
-from ocnet.learning.terminal_attractors import implicit_method
+from ocnet.learning.additive.kernels import NEWTON
+from ocnet.learning.additive.learned import CURVES, Learned
+from ocnet.learning.additive.network import AdditiveNetwork, EnergyGradient
+from ocnet.learning.additive.terminal_attractors import implicit_method
 from ocnet.progress import Report, live
 
 Method = Literal["adaptive", "plain", "L-BFGS"]

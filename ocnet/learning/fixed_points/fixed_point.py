@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ocnet.errors import DataError, OptionError, ShapeError, SolveError
-from ocnet.learning.adjoint_relaxation import relax_adjoint
-from ocnet.learning.derivatives import CasadiDerivatives, ComplexStep, Values
-from ocnet.learning.factors import Factors
+from ocnet.learning.fixed_points.adjoint_relaxation import relax_adjoint
+from ocnet.learning.fixed_points.derivatives import CasadiDerivatives, ComplexStep, Values
+from ocnet.learning.fixed_points.factors import Factors
 
 Method = Literal["auto", "dense", "sparse", "relaxation"]
 

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.integrate import BDF, DOP853, LSODA, OdeSolution, Radau, solve_ivp
 
 from ocnet.errors import SimulationError
-from ocnet.learning.response_functions import ResponseFunctions
+from ocnet.learning.paths.response_functions import ResponseFunctions
 from ocnet.pointwise import evaluate
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(8)

@@ -8,7 +8,7 @@ import casadi as ca
 import numpy as np
 
 from ocnet.errors import SimulationError
-from ocnet.learning.response_functions import ResponseFunctions
+from ocnet.learning.paths.response_functions import ResponseFunctions
 
 MOST_STEPS = 200_000
 

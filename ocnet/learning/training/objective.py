@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ocnet.errors import SimulationError
-from ocnet.learning.neural_ode import NeuralODE
-from ocnet.learning.samples import Samples
+from ocnet.learning.neural_odes.neural_ode import NeuralODE
+from ocnet.learning.neural_odes.samples import Samples
 
 
 class Objective:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ocnet.errors import StorageError
-from ocnet.learning.additive import AdditiveNetwork
+from ocnet.learning.additive.network import AdditiveNetwork
 from ocnet.trajectory import FORMAT, open_dataset
 
 KIND = "LearnedNetwork"

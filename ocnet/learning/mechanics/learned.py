@@ -14,8 +14,8 @@ from ocnet.errors import DataError, OptionError, ShapeError
 from ocnet.lagrangian import Lagrangian, coordinates
 from ocnet.lagrangians.euler_lagrange import acceleration, total_energy
 from ocnet.lagrangians.legendre import HamiltonianSystem
-from ocnet.learning.samples import Samples
-from ocnet.learning.vector_field import VectorField, expression
+from ocnet.learning.neural_odes.samples import Samples
+from ocnet.learning.neural_odes.vector_field import VectorField, expression
 
 Scalar = Callable[[Any, Any, Any], Any]
 

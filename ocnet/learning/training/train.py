@@ -10,12 +10,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from ocnet.errors import DataError, OptionError, ShapeError
-from ocnet.learning.fit import CURVES, Fit
-from ocnet.learning.gauss_newton import GaussNewton, Report, State
-from ocnet.learning.neural_ode import NeuralODE
-from ocnet.learning.objective import Objective
-from ocnet.learning.options import check_number
-from ocnet.learning.samples import Samples
+from ocnet.learning.neural_odes.neural_ode import NeuralODE
+from ocnet.learning.neural_odes.samples import Samples
+from ocnet.learning.training.fit import CURVES, Fit
+from ocnet.learning.training.gauss_newton import GaussNewton, Report, State
+from ocnet.learning.training.objective import Objective
+from ocnet.learning.training.options import check_number
 from ocnet.progress import live
 
 SAVE_EVERY = 10.0  # seconds between two writes of a checkpoint

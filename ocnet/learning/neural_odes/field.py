@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ocnet.learning.compiled import compiled, in_plain_python
+from ocnet.learning.neural_odes.compiled import compiled, in_plain_python
 
 (ADD, SUB, MUL, DIV, POW, EXP, LOG, SQRT, SIN, COS, TAN, ASIN, ACOS, ATAN, SINH, COSH, TANH, ASINH, ACOSH,
  ATANH, ATAN2, FABS, FMIN, FMAX, LT, LE, EQ, NE, NOT, AND, OR, SIGN, CHOOSE, LOG1P, EXPM1, ERF, FLOOR,

@@ -11,10 +11,10 @@ import numpy as np
 
 from ocnet.errors import DataError, OptionError, ShapeError
 from ocnet.horizon import Finite
-from ocnet.learning.dormand_prince import euler, order_8
-from ocnet.learning.samples import Samples
-from ocnet.learning.sweeps import Sweeps
-from ocnet.learning.vector_field import VectorField
+from ocnet.learning.neural_odes.dormand_prince import euler, order_8
+from ocnet.learning.neural_odes.samples import Samples
+from ocnet.learning.neural_odes.sweeps import Sweeps
+from ocnet.learning.neural_odes.vector_field import VectorField
 from ocnet.problem import Problem
 
 

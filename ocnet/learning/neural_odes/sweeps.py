@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from ocnet.errors import SimulationError
-from ocnet.learning import discrete_adjoint, runge_kutta
-from ocnet.learning.compiled import interpreted
-from ocnet.learning.dormand_prince import Tableau
-from ocnet.learning.runge_kutta import DONE, STORE_FULL, Demand, Steps
-from ocnet.learning.vector_field import VectorField
+from ocnet.learning.neural_odes import discrete_adjoint, runge_kutta
+from ocnet.learning.neural_odes.compiled import interpreted
+from ocnet.learning.neural_odes.dormand_prince import Tableau
+from ocnet.learning.neural_odes.runge_kutta import DONE, STORE_FULL, Demand, Steps
+from ocnet.learning.neural_odes.vector_field import VectorField
 
 MOST_STEPS = 10_000  # of one trajectory
 MOST_KEPT = 2**26  # numbers (512 MiB) of stage values kept for the reverse sweep; beyond, stages are repeated

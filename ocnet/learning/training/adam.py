@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ocnet.learning.gauss_newton import Report, State
-from ocnet.learning.objective import Objective
-from ocnet.learning.options import check_number, check_whole
+from ocnet.learning.training.gauss_newton import Report, State
+from ocnet.learning.training.objective import Objective
+from ocnet.learning.training.options import check_number, check_whole
 
 
 @dataclass(frozen=True)

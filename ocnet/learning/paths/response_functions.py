@@ -10,7 +10,7 @@ import numpy as np
 
 from ocnet.errors import DataError, ProblemError, UnsupportedError
 from ocnet.horizon import Finite, rate
-from ocnet.learning.fixed_point import FixedPoint
+from ocnet.learning.fixed_points.fixed_point import FixedPoint
 from ocnet.pointwise import Pointwise
 from ocnet.problem import Problem
 from ocnet.symbols import as_data

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ocnet.learning.compiled import compiled
-from ocnet.learning.dormand_prince import Tableau
-from ocnet.learning.field import Field, rate
+from ocnet.learning.neural_odes.compiled import compiled
+from ocnet.learning.neural_odes.dormand_prince import Tableau
+from ocnet.learning.neural_odes.field import Field, rate
 
 DONE, STORE_FULL, TOO_MANY_STEPS, STEP_TOO_SMALL, STIFF, NOT_FINITE = range(6)
 

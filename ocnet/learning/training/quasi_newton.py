@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize
 
-from ocnet.learning.gauss_newton import Report, State
-from ocnet.learning.objective import Objective
-from ocnet.learning.options import check_whole
+from ocnet.learning.training.gauss_newton import Report, State
+from ocnet.learning.training.objective import Objective
+from ocnet.learning.training.options import check_whole
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
-from ocnet.learning.objective import Objective
-from ocnet.learning.options import check_whole
+from ocnet.learning.training.objective import Objective
+from ocnet.learning.training.options import check_whole
 
 State = dict[str, np.ndarray]
 Report = Callable[[State, float], None]

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ocnet.learning.compiled import compiled
-from ocnet.learning.dormand_prince import Tableau
-from ocnet.learning.field import Field, pullback, rate
-from ocnet.learning.runge_kutta import Steps, combine, copy, fill, weight_at
+from ocnet.learning.neural_odes.compiled import compiled
+from ocnet.learning.neural_odes.dormand_prince import Tableau
+from ocnet.learning.neural_odes.field import Field, pullback, rate
+from ocnet.learning.neural_odes.runge_kutta import Steps, combine, copy, fill, weight_at
 
 
 @compiled

@@ -10,9 +10,9 @@ from typing import Any, Literal
 import numpy as np
 
 from ocnet.errors import DataError, OptionError, SimulationError
-from ocnet.learning.adjoint_sweeps import reversed_sweep, stored_sweep
-from ocnet.learning.checkpointed import CheckpointedSweep
-from ocnet.learning.response_functions import ResponseFunctions
+from ocnet.learning.paths.adjoint_sweeps import reversed_sweep, stored_sweep
+from ocnet.learning.paths.checkpointed import CheckpointedSweep
+from ocnet.learning.paths.response_functions import ResponseFunctions
 from ocnet.problem import Problem
 
 Mode = Literal["stored", "checkpointed", "reverse-time"]

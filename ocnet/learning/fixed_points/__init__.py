@@ -1,0 +1,1 @@
+"""Responses at fixed points φ(u, p) = 0: one transposed solve for all gradients."""

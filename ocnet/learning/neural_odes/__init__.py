@@ -1,0 +1,1 @@
+"""Neural ODEs: vector fields, compiled integration, and the exact adjoint of the steps taken."""

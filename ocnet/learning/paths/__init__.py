@@ -1,0 +1,1 @@
+"""Responses along paths of a Problem: the continuous adjoint, stored, checkpointed or in reverse time."""

@@ -1,0 +1,1 @@
+"""Training of neural ODEs: the objective, four methods, and what training gives."""
