@@ -55,19 +55,25 @@ def _cosh(x: Interval) -> Interval:
     return np.cosh(size[0]), np.cosh(size[1])
 
 
-def _cosine(x: Interval, shift: float = 0.0) -> Interval:
-    """Return cos(x − shift); a maximum lies at every 2πk, a minimum at π + 2πk."""
-    low, high = x[0] - shift, x[1] - shift
-    a, b, slack = np.cos(low), np.cos(high), 1e-9
-    turns = (low - slack) / (2 * np.pi), (high + slack) / (2 * np.pi)
-    top = np.floor(turns[1]) >= np.ceil(turns[0])
-    bottom = np.floor(turns[1] - 0.5) >= np.ceil(turns[0] - 0.5)
-    top, bottom = top | ~np.isfinite(turns[1] - turns[0]), bottom | ~np.isfinite(turns[1] - turns[0])
-    return np.where(bottom, -1.0, np.minimum(a, b)), np.where(top, 1.0, np.maximum(a, b))
+def _wave(function: Callable[[Any], Any], peak: float) -> Callable[[Interval], Interval]:
+    """Return the rule of sine or cosine: a maximum lies at every peak + 2πk, a minimum at peak + π + 2πk."""
+
+    def rule(x: Interval) -> Interval:
+        a, b = function(x[0]), function(x[1])
+        slack = 1e-9 * (1 + np.maximum(np.abs(x[0]), np.abs(x[1])))
+        turns = (x[0] - slack - peak) / (2 * np.pi), (x[1] + slack - peak) / (2 * np.pi)
+        endless = ~np.isfinite(turns[1] - turns[0])
+        top = endless | (np.floor(turns[1]) >= np.ceil(turns[0]))
+        bottom = endless | (np.floor(turns[1] - 0.5) >= np.ceil(turns[0] - 0.5))
+        return np.where(bottom, -1.0, np.minimum(a, b)), np.where(top, 1.0, np.maximum(a, b))
+
+    return rule
 
 
 def _tangent(x: Interval) -> Interval:
-    poles = np.floor(x[1] / np.pi - 0.5 + 1e-9) >= np.ceil(x[0] / np.pi - 0.5 - 1e-9)
+    slack = 1e-9 * (1 + np.maximum(np.abs(x[0]), np.abs(x[1])))
+    poles = np.floor((x[1] + slack) / np.pi - 0.5) >= np.ceil((x[0] - slack) / np.pi - 0.5)
+    poles |= ~np.isfinite(x[1] - x[0])
     return np.where(poles, -np.inf, np.tan(x[0])), np.where(poles, np.inf, np.tan(x[1]))
 
 
@@ -95,6 +101,16 @@ def _truth(sure: np.ndarray, possible: np.ndarray) -> Interval:
     return sure.astype(float), possible.astype(float)
 
 
+def _surely(x: Interval) -> np.ndarray:
+    """Whether every value counts as true, that is, differs from 0."""
+    return (x[0] > 0) | (x[1] < 0)
+
+
+def _possibly(x: Interval) -> np.ndarray:
+    """Whether some value counts as true."""
+    return (x[0] != 0) | (x[1] != 0)
+
+
 def _equal(x: Interval, y: Interval) -> Interval:
     meet = (x[0] <= y[1]) & (y[0] <= x[1])
     return _truth(meet & (x[0] == x[1]) & (y[0] == y[1]), meet)
@@ -102,7 +118,7 @@ def _equal(x: Interval, y: Interval) -> Interval:
 
 def _where(condition: Interval, x: Interval) -> Interval:
     """Return x where the condition is true and 0 where it is false, both where that is not decided."""
-    sure, possible = condition[0] != 0, (condition[0] != 0) | (condition[1] != 0)
+    sure, possible = _surely(condition), _possibly(condition)
     low = np.where(sure, x[0], np.where(possible, np.minimum(x[0], 0), 0.0))
     high = np.where(sure, x[1], np.where(possible, np.maximum(x[1], 0), 0.0))
     return low, high
@@ -125,11 +141,11 @@ _ONE: dict[int, Callable[[Interval], Interval]] = {
     ca.OP_INV: _inverse,
     ca.OP_FABS: _absolute,
     ca.OP_COSH: _cosh,
-    ca.OP_COS: _cosine,
-    ca.OP_SIN: lambda x: _cosine(x, np.pi / 2),
+    ca.OP_COS: _wave(np.cos, 0.0),
+    ca.OP_SIN: _wave(np.sin, np.pi / 2),
     ca.OP_TAN: _tangent,
     ca.OP_ACOS: _falling(np.arccos),
-    ca.OP_NOT: lambda x: _truth((x[0] == 0) & (x[1] == 0), (x[0] <= 0) & (x[1] >= 0)),
+    ca.OP_NOT: lambda x: _truth(~_possibly(x), ~_surely(x)),
 } | {
     operation: _monotone(function)
     for operation, function in (
@@ -153,8 +169,8 @@ _TWO: dict[int, Callable[[Interval, Interval], Interval]] = {
     ca.OP_LE: lambda x, y: _truth(x[1] <= y[0], x[0] <= y[1]),
     ca.OP_EQ: _equal,
     ca.OP_NE: lambda x, y: tuple(1 - b for b in _equal(x, y)[::-1]),  # type: ignore[return-value]
-    ca.OP_AND: lambda x, y: _truth((x[0] != 0) & (y[0] != 0), (x[1] != 0) & (y[1] != 0)),
-    ca.OP_OR: lambda x, y: _truth((x[0] != 0) | (y[0] != 0), (x[1] != 0) | (y[1] != 0)),
+    ca.OP_AND: lambda x, y: _truth(_surely(x) & _surely(y), _possibly(x) & _possibly(y)),
+    ca.OP_OR: lambda x, y: _truth(_surely(x) | _surely(y), _possibly(x) | _possibly(y)),
     ca.OP_IF_ELSE_ZERO: _where,
 }
 _JUMPS = {

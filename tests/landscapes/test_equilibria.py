@@ -291,3 +291,11 @@ def test_so_many_controls_that_expressions_stay_matrices():
     assert [e.x for e in found.equilibria] == [pytest.approx(np.arctanh([0.5, -0.3]))]
     with pytest.raises(UnsupportedError, match="is no function of scalar operations"):
         oc.landscape(problem, -3, 3, controls={"u": held}, exhaustive=True)
+
+
+def test_equilibria_on_the_faces_of_the_box():
+    pendulum = plain(lambda x: x[1], lambda x: -ca.sin(x[0]) - x[1])
+    found = oc.landscape(pendulum, [0, 0], [4, 1])
+    assert found.proved
+    assert [e.kind for e in found.equilibria] == ["sink", "saddle"]
+    np.testing.assert_allclose([e.x for e in found.equilibria], [[0, 0], [np.pi, 0]], atol=1e-12)

@@ -22,7 +22,9 @@ SMOOTH = {
 JUMPING = {
     "choice": ca.if_else(a > b, a, ca.fabs(b)), "logic": ca.logic_and(a > 0, ca.logic_not(b <= 0)) + 0 * a,
     "either": ca.if_else(ca.logic_or(a < -1, b >= 0.5), 2.0, a), "equality": ca.if_else(a == b, 1, 2),
-    "unequal": ca.if_else(a != b, a, 2), "sign": ca.sign(a) * b, "rounding": ca.floor(a) - ca.ceil(b),
+    "unequal": ca.if_else(a != b, a, 2), "sign": ca.sign(a) * b, "number": ca.if_else(a, b, 3),
+    "numbers": ca.if_else(ca.logic_or(a, b), 1, 2) + ca.if_else(ca.logic_and(a, b), 1, ca.logic_not(a)),
+    "rounding": ca.floor(a) - ca.ceil(b),
 }  # fmt: skip
 
 
@@ -38,11 +40,12 @@ def test_bounds_hold(name):
     lower, upper = boxes(np.random.default_rng(7))
     low, high = IntervalFunction(function)(lower, upper)
     points = lower[:, None] + (upper - lower)[:, None] * np.random.default_rng(8).uniform(size=(300, 100, 2))
+    points[:, 0] = np.clip(0.0, lower, upper)  # where conditions change
     values = np.array(function(points.reshape(-1, 2).T)).reshape(300, 100)
     assert not np.any((values < low) | (values > high))  # what is undefined (NaN) is in no interval
     finite = np.isfinite(values).all(axis=1)
     assert finite.sum() > 100
-    assert np.all(np.isnan(low) == False)  # noqa: E712
+    assert not np.isnan(low).any()
     narrow = finite & (np.ptp(points, axis=1).max(axis=1) == 0)
     assert np.median((high - low)[narrow, 0]) < 1e-12  # at a point nothing is lost but rounding
 
@@ -82,6 +85,25 @@ def test_poles_and_undefined_values_are_unbounded():
     low, high = function(np.array([[-0.5, 0.0]]), np.array([[2.0, 0.0]]))
     assert np.all(low == -np.inf)
     assert np.all(high == np.inf)
+
+
+@pytest.mark.parametrize("function", [ca.sin, ca.cos, ca.tan])
+def test_waves_have_their_zeros_where_they_are(function):
+    zeros = np.pi * (np.array([0.0, 1.0, -3.0, 1e5]) + (0.5 if function is ca.cos else 0.0))
+    near = 1e-12 * (1 + np.abs(zeros))
+    bounds = IntervalFunction(ca.Function("f", [X], [function(a)]))
+    ends = np.stack([zeros - near, zeros + near], axis=1)
+    low, high = bounds(ends[:, :1].repeat(2, axis=1), ends[:, 1:].repeat(2, axis=1))
+    assert np.all((low < 0) & (high > 0))
+    low, high = bounds(np.zeros((1, 2)), np.full((1, 2), 0.5))
+    assert low[0, 0] <= float(function(0.0)) <= high[0, 0]
+
+
+def test_waves_of_large_arguments_reach_both_ends():
+    low, high = IntervalFunction(ca.Function("f", [X], [ca.sin(a) * ca.cos(b)]))(
+        np.array([[1e9, -1e12], [-np.inf, 0.0]]), np.array([[1e9 + 7, 1e12], [np.inf, 0.1]])
+    )
+    assert np.all((low <= -0.99) & (high >= 0.99))
 
 
 def test_jumps_are_known():
