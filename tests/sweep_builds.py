@@ -27,9 +27,11 @@ def cost(rate, start=1.0):
 
 
 def logged(log, rate, start=1.0):
-    """Note down each case that is begun, in one write."""
+    """Note down each case that is begun, in one write; while a file "<log>.hold" exists, none ends late."""
     with open(log, "a", encoding="utf-8") as file:
         file.write(f"{rate!r}\n")
+    while rate > 1.5 and Path(f"{log}.hold").exists():
+        time.sleep(0.01)
     return decay(rate, start)
 
 

@@ -286,7 +286,9 @@ def kill_worker(parent):
 def killed_and_resumed(folder, count, workers):
     """Kill a worker after a quarter, the parent after a half, and go on."""
     store, log = folder / "found.nc", folder / "log"
+    hold = folder / "log.hold"
     log.touch()
+    hold.touch()  # the sweep cannot end before it is killed
     process = start(folder, store, log, count, workers)
     until(lambda: len(journal(store)) >= count // 4)
     kill_worker(process.pid)
@@ -300,6 +302,7 @@ def killed_and_resumed(folder, count, workers):
     assert count // 2 <= len(done) < count
     before = log.read_text().splitlines()
 
+    hold.unlink()
     process = start(folder, store, log, count, workers)
     printed, _ = process.communicate(timeout=600)
     assert process.returncode == 0
@@ -329,6 +332,7 @@ def test_a_thousand_cases_survive_both_kills(tmp_path):
 
 def test_a_store_is_locked_and_ctrl_c_keeps_what_is_done(tmp_path):
     store, log = tmp_path / "found.nc", tmp_path / "log"
+    (tmp_path / "log.hold").touch()  # the sweep cannot end before it is stopped
     process = start(tmp_path, store, log, 200, 1)
     until(lambda: len(journal(store)) >= 5)
     grid = {"log": [str(log)], "rate": np.linspace(0.1, 2.0, 200)}
