@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from bisect import insort
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,11 +13,13 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 from ocnet.errors import OptionError, ProblemError, SolveError
+from ocnet.kept_solutions import KeptSolutions
 from ocnet.methods.result import Status
 from ocnet.path_cost import path_cost
 from ocnet.problem import Problem
 from ocnet.solution import Solution
 from ocnet.solve import Method, prepare
+from ocnet.sweeps.cases import name_of
 
 FIRST = 7  # points from which the search for even spacing starts
 ROUNDS = 60
@@ -88,6 +91,7 @@ def pareto_front(
     method: Method | None = None,
     evenness: float = 0.05,
     tolerance: float = 1e-8,
+    store: str | os.PathLike[str] | None = None,
     progress: bool = False,
 ) -> ParetoFront:
     """Trace the front of two costs, its points evenly spaced along it.
@@ -115,6 +119,9 @@ def pareto_front(
         The road of all solves.
     evenness : float
         By how much of the mean step a point may be off its place, in (0, 0.5].
+    store : path, optional
+        Folder into which each optimum is written as soon as it is found. The same call with the same store
+        goes on where one stopped, whatever stopped it.
     tolerance, progress
         Of each solve, see :func:`ocnet.solve`.
 
@@ -131,14 +138,24 @@ def pareto_front(
         For too few points, or ends, names or evenness out of range.
     SolveError
         If a solve fails from every neighbour.
+    StorageError
+        If the store belongs to another front, or cannot be written.
 
     Notes
     -----
+    A store is recognised by what is asked for and by the printed problem, or the name of the function: it
+    does not notice when data that are not printed, or the body of the function, change.
+
     With J₁ = ∫|u̇|² and J₂ = ∫|ξ|² these are the conservative (μ near 1) and innovative (small μ) attitudes
     of F. Cardin et al., arXiv 2305.14360.
     """
     _check(problem, points, weight, ends, names, evenness)
-    search = _Search(problem, weight, method, tolerance, progress)
+    header = {
+        "problem": str(problem) if isinstance(problem, Problem) else name_of(problem), "points": points,
+        "weight": weight, "ends": ends, "method": repr(method), "evenness": evenness, "tolerance": tolerance,
+    }  # fmt: skip
+    kept = KeptSolutions(store, header, "pareto_front")
+    search = _Search(problem, weight, method, tolerance, progress, kept)
     low, high = (float(np.log(mu / (1 - mu))) for mu in ends)
     try:
         for z in np.linspace(low, high, max(FIRST, points // 2)):
@@ -180,9 +197,15 @@ class _Search:
     """The optima found so far, by weight."""
 
     def __init__(
-        self, problem: Any, weight: str, method: Method | None, tolerance: float, progress: bool
+        self,
+        problem: Any,
+        weight: str,
+        method: Method | None,
+        tolerance: float,
+        progress: bool,
+        kept: KeptSolutions,
     ) -> None:
-        self._problem, self._name, self._method = problem, weight, method
+        self._problem, self._name, self._method, self._kept = problem, weight, method, kept
         self._options: dict[str, Any] = {"tolerance": tolerance, "progress": progress, "throw": False}
         self._solver = prepare(problem, method) if isinstance(problem, Problem) else None
         self._ends = (problem, problem) if isinstance(problem, Problem) else (problem(0.0), problem(1.0))
@@ -222,10 +245,14 @@ class _Search:
     def _solved(self, z: float, guess: Solution | None) -> _Point | None:
         mu = _weight(z)
         self.solves += 1
-        if self._solver is not None:
-            solution = self._solver.solve(guess=guess, parameters={self._name: mu}, **self._options)
-        else:
-            solution = prepare(self._problem(mu), self._method).solve(guess=guess, **self._options)
+        own = self._solver is not None
+        problem = self._problem if own else self._problem(mu)
+
+        def solve() -> Solution:
+            solver = self._solver or prepare(problem, self._method)
+            return solver.solve(guess=guess, parameters={self._name: mu} if own else None, **self._options)
+
+        solution = self._kept.solved(problem, solve)
         if solution.status is Status.INTERRUPTED:
             raise _Interrupted
         if not solution.success:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import ocnet as oc
-from ocnet.errors import OptionError, ProblemError, SolveError
+from ocnet.errors import OptionError, ProblemError, SolveError, StorageError
 from ocnet.pareto import pareto_front
 from ocnet.path_cost import path_cost
 from problems import brain_memory
@@ -164,3 +164,30 @@ def test_a_weight_without_optimum_is_an_error():
     problem.minimize(stage=(1 - mu) * x**2 + mu * u**2)
     with pytest.raises(SolveError, match="no optimum was found at the weight"):
         pareto_front(problem, 5)
+
+
+def test_a_front_that_was_stopped_goes_on(front, tmp_path, monkeypatch):
+    asked = {"problem": regulator(), "points": 11, "ends": (0.01, 0.99), "names": ("state", "control")}
+    solver = type(oc.prepare(regulator()))
+    solves = []
+
+    def stop_after(most, solve=solver.solve):
+        solves.clear()
+
+        def counted(self, **options):
+            if len(solves) == most:
+                raise RuntimeError("the power failed")
+            solves.append(options["parameters"])
+            return solve(self, **options)
+
+        monkeypatch.setattr(solver, "solve", counted)
+
+    stop_after(9)
+    with pytest.raises(RuntimeError, match="the power failed"):
+        pareto_front(**asked, store=tmp_path / "front")
+    stop_after(1000)
+    again = pareto_front(**asked, store=tmp_path / "front")
+    assert len(solves) == front.solves - 9, "what was kept is not solved again"
+    np.testing.assert_allclose(again.costs, front.costs, rtol=1e-12)
+    with pytest.raises(StorageError, match="belongs to another series: its points is 11, not 5"):
+        pareto_front(**asked | {"points": 5}, store=tmp_path / "front")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ocnet.errors import DataError, OptionError, ProblemError, ShapeError
+from ocnet.kept_solutions import KeptSolutions
 from ocnet.landscapes.field import Field
 from ocnet.memory.classify import classify
 from ocnet.memory.outcome import Outcome
@@ -17,6 +20,7 @@ from ocnet.memory.rest import distance, settled
 from ocnet.problem import Problem
 from ocnet.solution import Solution
 from ocnet.solve import Method, solve
+from ocnet.sweeps.cases import name_of
 
 Build = Callable[[np.ndarray, np.ndarray], Problem]
 
@@ -159,6 +163,8 @@ def learn_sequence(
     window: tuple[float, float] | None = None,
     tolerance: float = 0.05,
     method: Method | None = None,
+    store: str | os.PathLike[str] | None = None,
+    progress: bool = False,
 ) -> LearningHistory:
     """Show patterns to a network one after the other, and keep what it records.
 
@@ -184,6 +190,11 @@ def learn_sequence(
     tolerance : float
         Relative to 1 + |x|, in (0, 0.5].
     method : Collocation or Pontryagin, optional
+    store : path, optional
+        Folder into which each solution is written as soon as it is found. The same call with the same store
+        goes on where one stopped, whatever stopped it; it does not notice when the body of `build` changes.
+    progress : bool
+        Show a live line of each solve.
 
     Returns
     -------
@@ -194,23 +205,33 @@ def learn_sequence(
     ShapeError, DataError, OptionError
         For a matrix that is not square, no cues, cues of another length, or a tolerance out of range.
     SolveError
-        If a pattern's problem cannot be solved.
+        If a pattern's problem cannot be solved, or the solve is interrupted.
+    StorageError
+        If the store belongs to another series, or cannot be written.
     """
     synapses, patterns, known = _checked(A, cues, memories, tolerance)
+    kept = KeptSolutions(
+        store,
+        {
+            "build": name_of(build), "A": synapses, "cues": np.array(patterns), "control": control,
+            "at": at, "window": window, "tolerance": tolerance, "memories": known, "method": repr(method),
+        },
+        "memory.learn_sequence",
+    )  # fmt: skip
     remembered, since = list(known), [-1] * len(known)
     steps: list[Step] = []
     total, bound = np.zeros_like(synapses), np.zeros_like(synapses)
     for k, cue in enumerate(patterns):
         problem = build(synapses, cue)
-        solution = solve(problem, method)
+        solution = kept.solved(problem, partial(solve, problem, method, progress=progress))
         outcome = classify(solution, window=window)
         if k == 0:
             limits = problem.functions.bounds(solution.result.parameters).u_upper
             bound = problem.functions.unpack(limits, "control")[control]
         new = None
         if outcome.name == "recorded":
-            kept = consolidate(synapses, solution, at=at, control=control)
-            total, synapses = total + kept - synapses, kept
+            changed = consolidate(synapses, solution, at=at, control=control)
+            total, synapses = total + changed - synapses, changed
         free = _free(build, synapses, cue)
         if outcome.name in ("recorded", "recognised"):
             rest = settled(free, outcome.state)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import ocnet as oc
-from ocnet.errors import DataError, OptionError, ProblemError, ShapeError
+from ocnet.errors import DataError, OptionError, ProblemError, ShapeError, StorageError
 from ocnet.memory import consolidate, learn_sequence
 from problems import brain_memory
 
@@ -115,3 +115,28 @@ def test_bad_consolidations():
         consolidate(np.eye(2), solution, at=70.0)
     with pytest.raises(ProblemError, match="expected a Solution"):
         consolidate(np.eye(2), {})
+
+
+def test_a_sequence_that_was_stopped_goes_on(history, tmp_path):
+    cues = [brain_memory.START, (1.5, 1.5), (1.5, 0.75)]
+    left = iter(range(1))
+
+    def fails_late(A, cue):
+        if np.array_equal(cue, cues[1]) and next(left, None) is None:
+            raise RuntimeError("the power failed")
+        return build(A, cue)
+
+    with pytest.raises(RuntimeError, match="the power failed"):
+        learn_sequence(fails_late, brain_memory.SYNAPSES, cues, memories=[OLD], store=tmp_path / "run")
+    kept = sorted((tmp_path / "run").glob("*.nc"))
+    before = [path.stat().st_mtime_ns for path in kept]
+    assert kept
+    left = iter(range(100))
+    again = learn_sequence(fails_late, brain_memory.SYNAPSES, cues, memories=[OLD], store=tmp_path / "run")
+    assert [path.stat().st_mtime_ns for path in kept] == before
+    assert len(list((tmp_path / "run").glob("*.nc"))) == 3
+    assert str(again) == str(history)
+    for a, b in zip(again.steps, history.steps, strict=True):
+        np.testing.assert_array_equal(a.A, b.A)
+    with pytest.raises(StorageError, match="belongs to another series: its build is"):
+        learn_sequence(build, brain_memory.SYNAPSES, cues, memories=[OLD], store=tmp_path / "run")
