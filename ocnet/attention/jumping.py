@@ -22,9 +22,12 @@ from ocnet.attention.control import (
     flow,
 )
 from ocnet.attention.network import Network
+from ocnet.attention.sweeps import within
 from ocnet.attention.virtual import Attended, Virtual
 from ocnet.errors import OptionError
 from ocnet.networks.activations import activation
+
+PIECE = 4096  # neurons of a block whose scores are summed together
 
 
 @dataclass(frozen=True)
@@ -52,29 +55,48 @@ class JumpingWindow:
 
     def begin(self, network: Network, clock: Clock, rng: np.random.Generator) -> _Jumping:
         """Check the blocks against a network, and return what attends during one relaxation."""
-        return _Jumping(self, _labels(self.blocks, network.size), clock, rng)
+        return _Jumping(self, network, _labels(self.blocks, network.size), clock, rng)
 
 
 class _Jumping:
     def __init__(
-        self, choice: JumpingWindow, labels: np.ndarray, clock: Clock, rng: np.random.Generator
+        self,
+        choice: JumpingWindow,
+        network: Network,
+        labels: np.ndarray,
+        clock: Clock,
+        rng: np.random.Generator,
     ) -> None:
         self.choice, self.clock, self.labels = choice, clock, labels
-        self.count = int(labels.max()) + 1
-        order = np.argsort(labels, kind="stable")
-        self.members = np.split(order, np.cumsum(np.bincount(labels))[:-1])
+        sizes = np.bincount(labels)
+        self.count, bounds = len(sizes), np.cumsum([0, *sizes])
+        self.pieces = np.union1d(bounds, np.arange(0, len(labels), PIECE))
+        self.first = np.searchsorted(self.pieces, bounds[:-1])
+        self.scores, self.sums = np.zeros(len(self.pieces) - 1), np.zeros(self.count)
+        consecutive = bool((labels[1:] >= labels[:-1]).all())
+        order = np.arange(len(labels)) if consecutive else np.argsort(labels, kind="stable")
+        self.members = np.split(order, bounds[1:-1])
+        self.order, self.rows = (None if consecutive else order), None
+        if consecutive:
+            T = network.weights
+            self.rows = within(T.indptr, T.indices, bounds)
         self.rho = None if clock.control is None else 1e-3 * rng.normal(size=self.count)
 
     def attend(self, state: Virtual, measure: int | None = None) -> Attended:
-        scores = state.scores(MEASURES[self.choice.score] if measure is None else measure)
-        sums = np.bincount(self.labels, weights=scores, minlength=self.count)
+        if measure is None:
+            state.block_scores(MEASURES[self.choice.score], self.order, self.pieces, self.scores)
+            sums = self.sums = np.add.reduceat(self.scores, self.first)
+        else:
+            sums = np.bincount(self.labels, weights=state.scores(measure), minlength=self.count)
         if self.rho is None or self.clock.control is None or measure is not None:
             block = int(np.argmax(sums))
         else:
             self.rho = competition(sums, self.rho, self.clock.control, self.choice.benefit, self.choice.costs)
             block = int(np.argmax(self.rho))
         total = float(sums[block])
-        return Attended(self.members[block], place=np.array([float(block)]), benefit=(total, total))
+        return Attended(
+            self.members[block], place=np.array([float(block)]), rows=self.rows, benefit=(total, total)
+        )
 
 
 def competition(

@@ -12,6 +12,7 @@ from ocnet.networks.activations import ActivationLike, activation
 from ocnet.symbols import as_data
 
 KINDS = {"tanh": 0, "logistic": 1}
+SHORT, LONG = 1024, 16 * 1024  # neurons whose synapses a near cache holds together
 
 
 class Network:
@@ -34,6 +35,8 @@ class Network:
     inputs : ndarray (N,)
     feedback : ndarray (N,)
         The diagonal of T.
+    stride : int
+        A number of neurons that no synapse reaches beyond, or 0 where some reach too far.
     kind : int
         0 for tanh, 1 for the logistic function, as the kernels know them.
     gain : float
@@ -56,6 +59,7 @@ class Network:
     ) -> None:
         self.weights = _csr(weights)
         self.feedback = np.asarray(self.weights.diagonal(), dtype=float)
+        self.stride = _stride(self.weights)
         self.inputs = as_data(inputs, (self.size,), "attention.Network: inputs")
         self.name = _kind(activation)
         self.kind = KINDS[self.name]
@@ -142,6 +146,15 @@ def _csr(weights: Any) -> Any:
         even.sort_indices()
         return even
     return T
+
+
+def _stride(T: Any) -> int:
+    rows = np.flatnonzero(np.diff(T.indptr))
+    if not len(rows):
+        return SHORT
+    before, after = rows - T.indices[T.indptr[rows]], T.indices[T.indptr[rows + 1] - 1] - rows
+    reach = max(1, int(before.max()), int(after.max()))
+    return 0 if reach > LONG else SHORT * -(-reach // SHORT)
 
 
 def _kind(name_or_object: ActivationLike) -> str:

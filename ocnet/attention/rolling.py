@@ -148,6 +148,8 @@ class _Rolling:
             self.x = at
         self.left = after
         neurons, weights, groups = geometry.attended(self.x)
+        if len(neurons) == len(groups) - 1:  # each real neuron has one of its own
+            return Attended(np.sort(neurons), place=self.x.copy(), benefit=(before, after))
         return Attended(neurons, weights, groups, self.x.copy(), (before, after))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ocnet.attention.kernels import compiled, gain_cost, moved, output, slope
+from ocnet.attention.sweeps import send
 
 QUARTER = float(np.pi / 2 - 1e-8)
 HALVINGS = 40
@@ -81,8 +82,7 @@ def shared_sweeps(
                 u[i] = tried[i]
                 if delta[i] != 0.0:
                     v[i] += delta[i]
-                    for e in range(indptr[i], indptr[i + 1]):
-                        net[indices[e]] += data[e] * delta[i]
+                    send(indices, data, indptr[i], indptr[i + 1], delta[i], net)
                     updates += indptr[i + 1] - indptr[i]
         if resting:
             break
