@@ -12,10 +12,13 @@ import sys
 import time
 from pathlib import Path
 
+import casadi as ca
 import numpy as np
 import pytest
 
 from ocnet import learning
+from ocnet.learning.neural_odes import sweeps
+from ocnet.learning.neural_odes.compiled import meanwhile
 
 pytestmark = pytest.mark.bench
 
@@ -23,6 +26,7 @@ PEERS = Path(__file__).parent / "peers"
 PYTHON = os.environ.get("OCNET_PEER_PYTHON", sys.executable)
 SIZES = ((2, 8, 2), (4, 16, 4), (10, 50, 10))  # 42, 148 and 1060 parameters
 LADDER = (1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10)
+COUNTS = (1, 10, 100, 1000)
 ACCURACY = 1e-7  # relative error of the gradient
 
 
@@ -32,7 +36,7 @@ def case(sizes, seed=0, **more):
     return {
         "sizes": sizes, "theta": theta.tolist(), "times": np.sort(rng.uniform(0, 10, 20)).tolist(),
         "initial": rng.normal(size=sizes[0]).tolist(), "targets": rng.normal(size=(20, sizes[0])).tolist(),
-        "tolerances": LADDER, "repeats": 5, "inner": 4,
+        "tolerances": LADDER, "repeats": 20, "inner": 10,
     } | more  # fmt: skip
 
 
@@ -87,41 +91,83 @@ def test_equal_accuracy(peer, ratio, tmp_path):
     assert min(ratios) >= ratio
 
 
-def test_first_gradient(tmp_path):
-    """From the imported package to the first gradient, compilation included, caches empty."""
-    for k, sizes in enumerate(SIZES):
-        c = [case(sizes, tolerances=[1e-8], repeats=1, inner=1)]
-        theirs = asked("diffrax_peer", c, tmp_path)[0]["first"]
-        ours = asked("ocnet_neural_ode_peer", c, tmp_path / str(k))[0]["first"]
-        print(
-            f"\n{len(c[0]['theta'])} parameters: ocnet {ours['cpu']:.2f} s CPU ({ours['wall']:.2f} s), "
-            f"diffrax {theirs['cpu']:.2f} s ({theirs['wall']:.2f} s), ratio {ours['cpu'] / theirs['cpu']:.3f}"
-        )
-        assert ours["cpu"] < theirs["cpu"] / 4
+def test_waiting_for_gradients(tmp_path):
+    """CPU from the imported package to the k-th gradient, compilation included, caches empty."""
+    for number, sizes in enumerate(SIZES):
+        c = [case(sizes, tolerances=[1e-8], until=COUNTS)]
+        ours, theirs = [], []
+        for turn in range(2):
+            theirs.append(asked("diffrax_peer", c, tmp_path)[0]["until"])
+            ours.append(asked("ocnet_neural_ode_peer", c, tmp_path / f"{number}{turn}")[0]["until"])
+        for k in COUNTS:
+            mine, other = (min(run[str(k)] for run in runs) for runs in (ours, theirs))
+            print(
+                f"\n{len(c[0]['theta'])} parameters, gradient {k}: ocnet {mine:.3f} s, "
+                f"diffrax {other:.2f} s, ratio {mine / other:.3f}",
+                end="",
+            )
+            # Compilation falls into the second hundred; from there on the ratio is above one quarter.
+            assert mine < (other / 4 if k <= 100 else 1.5 * other)
+        loaded = asked("ocnet_neural_ode_peer", c, tmp_path / f"{number}1")[0]["until"]["1"]
+        print(f"\n{len(c[0]['theta'])} parameters, gradient 1, compiled before: {loaded:.2f} s", end="")
+        assert loaded < other / 4
 
 
-def test_gradient_in_forward_solves():
+def fields():
+    """Layers, the same networks and others as CasADi expressions; parameters at which to differentiate."""
+    rng = np.random.default_rng(0)
     for sizes in SIZES:
-        c = case(sizes)
-        model = learning.NeuralODE(learning.layers(sizes), tolerance=1e-8)
-        samples = learning.Samples(c["times"], c["targets"], c["initial"])
-        model.gradient(c["theta"], samples)
-        forward, whole = [], []
-        for _ in range(40):  # alternately, so that other load meets both
+        field = learning.layers(sizes)
+        theta = field.draw(rng)
+        yield f"layers {sizes}", field, theta
+        plain = learning.expression(field.rule, states=field.states, parameters=field.parameters)
+        yield f"expression {sizes}", plain, theta
+    pendulum = learning.expression(
+        lambda x, t, q: [x[1], -q[0] * ca.sin(x[0]) - q[1] * x[1]], states=2, parameters=2
+    )
+    yield "pendulum", pendulum, np.array([1.0, 0.1])
+    network = learning.ScalarNetwork(2, (8,))
+    yield (
+        "Hamiltonian network",
+        learning.LearnedHamiltonian(network, 1, network.parameters).field,
+        network.draw(rng),
+    )
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["kept", "repeated"])
+def test_gradient_in_forward_solves(kept, monkeypatch):
+    """The loops alone at 1e-8, with the values of the stages in memory or evaluated again."""
+    monkeypatch.setattr(meanwhile, "limit", 0.0)
+    if not kept:
+        monkeypatch.setattr(sweeps, "MOST_KEPT", 0)
+    rng = np.random.default_rng(1)
+    for name, field, theta in fields():
+        times, initial = np.sort(rng.uniform(0, 10, 20))[None], rng.normal(size=(1, field.states))
+        seeds = rng.normal(size=(1, 20, field.states))
+        loops = learning.NeuralODE(field).sweeps
+        forward, reverse = [], []
+        for _ in range(30):  # alternately, so that other load meets both
             start = time.process_time()
-            for _ in range(10):
-                model.solve(c["theta"], c["initial"], c["times"])
+            for _ in range(5):
+                loops.forward(theta, np.zeros(1), initial, times, 1e-8)
             middle = time.process_time()
-            for _ in range(10):
-                model.gradient(c["theta"], samples)
-            forward.append(middle - start)
-            whole.append(time.process_time() - middle)
-        ratio = np.median(np.array(whole) / np.array(forward))
+            for _ in range(5):
+                loops.reverse(seeds)
+            forward.append((middle - start) / 5)
+            reverse.append((time.process_time() - middle) / 5)
+        loops.jacobian()
+        jacobian = []
+        for _ in range(5):
+            start = time.process_time()
+            loops.jacobian()
+            jacobian.append(time.process_time() - start)
+        ratio, rows = 1 + min(reverse[1:]) / min(forward[1:]), 1 + min(jacobian) / min(forward[1:])
         print(
-            f"\n{len(c['theta'])} parameters: {1e2 * np.median(forward):.3f} ms forward, "
-            f"gradient {ratio:.2f} of it"
+            f"\n{name}: {1e3 * min(forward):.3f} ms forward, gradient {ratio:.2f} of it, Jacobian {rows:.1f}",
+            end="",
         )
         assert ratio < 3
+        assert min(jacobian) < seeds.size * min(reverse[1:])  # a reverse sweep for each observation
 
 
 def test_training_methods_to_the_same_loss():

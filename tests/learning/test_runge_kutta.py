@@ -1,14 +1,19 @@
 """The method of order 8: its table, the order of steps and of dense output, its choice of steps."""
 
+import importlib.util
+import os
+import time
+
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
 from ocnet.errors import SimulationError
-from ocnet.learning import NeuralODE, expression, layers
-from ocnet.learning.neural_odes.compiled import interpreted
+from ocnet.learning import NeuralODE, Samples, expression, layers
+from ocnet.learning.neural_odes import compiled, sweeps
+from ocnet.learning.neural_odes.compiled import meanwhile
 from ocnet.learning.neural_odes.dormand_prince import euler, order_8
-from ocnet.learning.neural_odes.runge_kutta import weight_at
+from ocnet.learning.neural_odes.runge_kutta import dense_weights
 from ocnet.learning.neural_odes.sweeps import Sweeps
 
 
@@ -33,12 +38,13 @@ def test_order_conditions():
 
 
 def test_dense_output_meets_its_conditions():
-    table = order_8()
+    table, weights = order_8(), np.empty((1, 16))
     for share in (0.1, 0.5, 0.73, 1.0):
-        b = np.array([weight_at(table, j, share) for j in range(16)])
+        dense_weights(table.dense, share, weights)
+        b = weights[0]
         for q in range(7):
             assert b @ table.c**q == pytest.approx(share ** (q + 1) / (q + 1), abs=1e-13)
-    np.testing.assert_allclose([weight_at(table, j, 1.0) for j in range(16)], table.a[12], atol=1e-12)
+    np.testing.assert_allclose(b, table.a[12], atol=1e-12)  # at the end, the step itself
 
 
 def errors(steps, at_end):
@@ -74,7 +80,8 @@ def test_agrees_with_scipy_on_a_network():
         assert error < 20 * tolerance
 
 
-def test_trajectories_are_independent():
+def test_trajectories_are_independent(monkeypatch):
+    monkeypatch.setattr(meanwhile, "limit", 0.0)
     field = layers((2, 5, 2))
     theta, model = field.draw(3), NeuralODE(layers((2, 5, 2)))
     x0, times = np.array([[1.0, 0.0], [5.0, -3.0]]), np.array([[0.5, 1.0], [0.1, 3.0]])
@@ -109,19 +116,81 @@ def test_residual_network_is_euler_with_step_1():
     assert euler().stages == 1
 
 
-def test_interpreted_loops_are_the_compiled_ones():
-    model = NeuralODE(layers((2, 6, 2), "tanh"))
-    theta, times = model.field.draw(1), np.linspace(0.2, 4, 9)
-    compiled = model.solve(theta, [1.0, -1.0], times)
-    sweeps = Sweeps(model.field, order_8(), 0.0)
-    sweeps._run = lambda loops, arguments: interpreted(loops)(*arguments)
-    plain = sweeps.forward(theta, np.zeros(1), np.array([[1.0, -1.0]]), times[None], 1e-8)
-    np.testing.assert_allclose(plain[0], compiled, rtol=1e-13)
-    seeds = np.random.default_rng(0).normal(size=plain.shape)
-    by_theta, by_initial = sweeps.reverse(seeds)
-    other = model.pullback(theta, [1.0, -1.0], times, seeds[0])
-    np.testing.assert_allclose(by_theta, other[0], rtol=1e-11, atol=1e-12)
-    np.testing.assert_allclose(by_initial[0], other[1], rtol=1e-11)
+@pytest.fixture
+def nothing_compiled(monkeypatch):
+    """As on a fresh machine in a fresh process."""
+    monkeypatch.setattr(meanwhile, "spent", 0.0)
+    monkeypatch.setattr(compiled, "on_disk", lambda kernel: False)
+    calls = []
+
+    def instead(kernel):
+        def run(*arguments):
+            calls.append(kernel.py_func.__name__)
+            return kernel(*arguments)
+
+        run.py_func, run.signatures = kernel.py_func, ()
+        return run
+
+    for module in (sweeps.runge_kutta, sweeps.discrete_adjoint):
+        for name in ("integrate", "reverse"):
+            if hasattr(module, name):
+                monkeypatch.setattr(module, name, instead(getattr(module, name)))
+    return calls
+
+
+def gradient_of_a_network():
+    field = layers((2, 6, 2), "tanh")
+    samples = Samples(np.linspace(0.2, 4, 9), np.ones((9, 2)), [1.0, -1.0])
+    return NeuralODE(field).gradient(field.draw(1), samples)
+
+
+def test_plain_python_gives_the_same(nothing_compiled, monkeypatch):
+    plain = gradient_of_a_network()
+    assert not nothing_compiled
+    assert 0 < meanwhile.spent < 0.1
+    monkeypatch.setattr(meanwhile, "limit", 0.0)
+    loops = gradient_of_a_network()
+    assert nothing_compiled == ["integrate", "reverse"]
+    assert plain[0] == pytest.approx(loops[0], rel=1e-13)
+    np.testing.assert_allclose(plain[1], loops[1], rtol=1e-11, atol=1e-12)
+    np.testing.assert_allclose(plain[2], loops[2], rtol=1e-11)
+
+
+def test_compilation_waits_for_enough_work(nothing_compiled, monkeypatch):
+    monkeypatch.setattr(meanwhile, "limit", 0.05)
+    count = 0
+    while not nothing_compiled:
+        gradient_of_a_network()
+        count += 1
+        assert count < 100
+    assert count > 2
+    assert meanwhile.spent < meanwhile.limit
+
+
+def test_too_long_for_plain_python(nothing_compiled):
+    model = NeuralODE(oscillator())
+    states = model.solve([40.0], [1.0, 0.0], [5.0, 60.0])
+    assert "integrate" in nothing_compiled
+    np.testing.assert_allclose(states[:, 0], np.cos(40 * np.array([5.0, 60.0])), atol=1e-4)
+
+
+def test_kernels_on_the_disk_are_found(tmp_path):
+    source = tmp_path / "sums.py"
+    source.write_text(
+        "from ocnet.learning.neural_odes.compiled import kernel\n\n\n"
+        "@kernel\ndef add(a, b):\n    return a + b\n"
+    )
+    spec = importlib.util.spec_from_file_location("sums", source)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert not compiled.on_disk(module.add)
+    module.add(1.0, 2.0)
+    compiled.on_disk.cache_clear()
+    assert compiled.on_disk(module.add)
+    later = time.time() + 10
+    os.utime(source, (later, later))
+    compiled.on_disk.cache_clear()
+    assert not compiled.on_disk(module.add)
 
 
 def test_stiff_equations_are_refused():

@@ -7,28 +7,47 @@ from __future__ import annotations
 
 import numpy as np
 
-from ocnet.learning.neural_odes.compiled import compiled
+from ocnet.learning.neural_odes.compiled import kernel, loops_of
 from ocnet.learning.neural_odes.dormand_prince import Tableau
-from ocnet.learning.neural_odes.field import Field, pullback, rate
-from ocnet.learning.neural_odes.runge_kutta import Steps, combine, copy, fill, weight_at
+from ocnet.learning.neural_odes.field import Field, pullback
+from ocnet.learning.neural_odes.runge_kutta import Steps, dense_weights, stage
 
 
-@compiled
-def _repeat(
-    field: Field, theta: np.ndarray, tableau: Tableau, t: float, h: float, x: np.ndarray, count: int,
-    k: np.ndarray, y: np.ndarray, traces: np.ndarray,
-) -> None:  # fmt: skip
-    """Evaluate the first `count` stages of a step once more."""
-    for i in range(count):
-        combine(tableau, i, h, x, k, y)
-        rate(field, theta, t + tableau.c[i] * h, y, k[i], traces[i])
+def spread(weights: np.ndarray, i: int, factor: float, k_bar: np.ndarray, d: int, count: int) -> None:
+    """Add factor·weights[i, j] to k_bar[d, j] for the first `count` stages: the transpose of `total`."""
+    k_bar[d, :count] += factor * weights[i, :count]
 
 
-@compiled
+@loops_of(spread)
+def spread_loops(weights: np.ndarray, i: int, factor: float, k_bar: np.ndarray, d: int, count: int) -> None:
+    """Do the same in loops."""
+    for j in range(count):
+        k_bar[d, j] += factor * weights[i, j]
+
+
+def pull_stage(field: Field, V: np.ndarray, row: int, k_bar: np.ndarray, i: int, bars: np.ndarray) -> None:
+    """Write wᵀ∂f/∂x to its places in `bars` and add wᵀ∂f/∂θ to the places of θ; w is k_bar[:, i]."""
+    bars[field.fixed :] = 0.0
+    np.add.at(bars, field.outputs, k_bar[:, i])
+    pullback(field, V, row, bars)
+
+
+@loops_of(pull_stage)
+def pull_stage_loops(
+    field: Field, V: np.ndarray, row: int, k_bar: np.ndarray, i: int, bars: np.ndarray
+) -> None:
+    """Do the same in loops."""
+    for p in range(np.uint64(field.fixed), np.uint64(len(bars))):
+        bars[p] = 0.0
+    for d in range(field.states):
+        bars[field.outputs[d]] += k_bar[d, i]
+    pullback(field, V, row, bars)
+
+
+@kernel
 def reverse(
-    field: Field, theta: np.ndarray, tableau: Tableau, times: np.ndarray, steps: Steps, seeds: np.ndarray,
-    theta_bar: np.ndarray, initial_bar: np.ndarray, k: np.ndarray, bars: np.ndarray, y: np.ndarray,
-    scratch: np.ndarray, work: np.ndarray,
+    field: Field, tableau: Tableau, times: np.ndarray, steps: Steps, seeds: np.ndarray, costate: np.ndarray,
+    bars: np.ndarray, k: np.ndarray, k_bar: np.ndarray, weights: np.ndarray,
 ) -> None:  # fmt: skip
     """Sweep backwards through the steps of all trajectories.
 
@@ -39,73 +58,66 @@ def reverse(
         What `integrate` left.
     seeds : ndarray (trajectories, samples, n)
         Derivative of the cost by the states at the sample times.
-    theta_bar : ndarray (parameters,)
-        Added to: the derivative by θ.
-    initial_bar : ndarray (trajectories, n)
-        Written: the derivative by the initial states, which is the costate λ(t0).
-    k, bars, y, scratch, work : ndarrays (rows, n), (rows, n), (3, n), (rows, width), (width + n,)
+    costate : ndarray (trajectories, n)
+        Written: the derivative by the initial states, λ(t0).
+    bars : ndarray (fixed + width,)
+        Written: the derivative by θ, in the first places.
+    k, k_bar, weights : ndarrays (n, rows), (n, rows), (1, rows)
         Written over.
     """
-    rows, n = bars.shape
-    s = tableau.stages
-    keep = len(steps.traces) > 0
-    x_bar, end_bar, begin_bar = y[0], y[1], y[2]
-    for b in range(len(initial_bar)):
+    n, rows = k_bar.shape
+    a, s, V = tableau.a, tableau.stages, steps.values
+    for p in range(len(bars)):
+        bars[p] = 0.0
+    for b in range(len(costate)):
         m = times.shape[1] - 1
-        fill(end_bar, 0.0)
-        fill(bars[0], 0.0)  # bars[0] is carried from one step to the one before, whose stage s it is
+        for d in range(n):
+            costate[b, d], k_bar[d, 0] = 0.0, 0.0
         for number in range(steps.first[b + 1] - 1, steps.first[b] - 1, -1):
-            t, h = steps.t[number], steps.h[number]
-            copy(bars[0], bars[s])
-            for i in range(rows):
-                if i != s:
-                    fill(bars[i], 0.0)
-            fill(begin_bar, 0.0)
-            dense = m >= 0 and steps.of_sample[b, m] == number
-            count = rows if dense else s + 1
-            while m >= 0 and steps.of_sample[b, m] == number:
-                share = (times[b, m] - t) / h
-                for d in range(n):
-                    begin_bar[d] += seeds[b, m, d]
+            t, h, at = steps.t[number], steps.h[number], field.fixed + number * steps.stride
+            for d in range(n):  # stage s is the first one of the step after; the end is x + h Σ_j a_sj k_j
+                carried = k_bar[d, 0]
                 for j in range(rows):
-                    weight = h * weight_at(tableau, j, share)
-                    for d in range(n):
-                        bars[j, d] += weight * seeds[b, m, d]
+                    k_bar[d, j] = 0.0
+                k_bar[d, s] = carried
+                spread(a, s, h * costate[b, d], k_bar, d, s)
+            count = s + 1
+            while m >= 0 and steps.of_sample[b, m] == number:
+                count = rows
+                dense_weights(tableau.dense, (times[b, m] - t) / h, weights)
+                for d in range(n):
+                    costate[b, d] += seeds[b, m, d]
+                    spread(weights, 0, h * seeds[b, m, d], k_bar, d, rows)
                 m -= 1
-            if keep:
-                traces = steps.traces[number]
-            else:
-                traces = scratch
-                _repeat(field, theta, tableau, t, h, steps.x[number], count, k, x_bar, traces)
-            for i in range(count - 1, 0, -1):
-                pullback(field, theta, traces[i], bars[i], x_bar, theta_bar, work)
-                if i == s:
+            if steps.stride == 0:
+                later = number + 1 < steps.first[b + 1]
+                if later:  # whose first stage is still there, and is stage s of this step
+                    for p in range(field.width):
+                        V[at + s * field.width + p] = V[at + p]
                     for d in range(n):
-                        x_bar[d] += end_bar[d]
+                        k[d, s] = k[d, 0]
                 for d in range(n):
-                    begin_bar[d] += x_bar[d]
-                for j in range(i):
-                    weight = h * tableau.a[i, j]
-                    if weight != 0.0:
-                        for d in range(n):
-                            bars[j, d] += weight * x_bar[d]
-            copy(begin_bar, end_bar)
-            if number == steps.first[b]:
-                pullback(field, theta, traces[0], bars[0], x_bar, theta_bar, work)
+                    V[at + d] = steps.x[number, d]
+                for i in range(count):
+                    if i != s or not later:
+                        stage(field, a, tableau.c, V, k, t, h, at, i)
+            for i in range(count - 1, -1 if number == steps.first[b] else 0, -1):
+                pull_stage(field, V, at + i * field.width, k_bar, i, bars)
                 for d in range(n):
-                    end_bar[d] += x_bar[d]
+                    x_bar = bars[field.fixed + d]
+                    costate[b, d] += x_bar
+                    spread(a, i, h * x_bar, k_bar, d, i)
         while m >= 0:
             for d in range(n):
-                end_bar[d] += seeds[b, m, d]
+                costate[b, d] += seeds[b, m, d]
             m -= 1
-        copy(end_bar, initial_bar[b])
 
 
-@compiled
+@kernel
 def sensitivities(
-    field: Field, theta: np.ndarray, tableau: Tableau, times: np.ndarray, steps: Steps, jacobian: np.ndarray,
-    k: np.ndarray, y: np.ndarray, scratch: np.ndarray, work: np.ndarray, f_x: np.ndarray, f_theta: np.ndarray,
-    slopes: np.ndarray, now: np.ndarray, argument: np.ndarray,
+    field: Field, tableau: Tableau, times: np.ndarray, steps: Steps, jacobian: np.ndarray, k: np.ndarray,
+    weights: np.ndarray, units: np.ndarray, bars: np.ndarray, slopes: np.ndarray, now: np.ndarray,
+    argument: np.ndarray,
 ) -> None:  # fmt: skip
     """Carry the derivatives of the states by θ and by the initial states forward through the steps.
 
@@ -119,74 +131,72 @@ def sensitivities(
         What `integrate` left.
     jacobian : ndarray (trajectories, samples, n, columns)
         Written: columns 0..P − 1 by θ, the last n by the initial state of the same trajectory.
-    k, y, scratch, work : ndarrays (rows, n), (3, n), (rows, width), (width + n,)
-        Written over, as are f_x (n, n), f_theta (n, len(theta)), slopes (rows, n, columns), and now and
-        argument (n, columns).
+    units : ndarray (n, n)
+        The unit matrix.
+    k, weights, bars, slopes, now, argument : ndarrays (n, rows), (1, rows), (fixed + width,),
+        (rows, n, columns), (n, columns), (n, columns)
+        Written over.
     """
     rows = slopes.shape[0]
     n, columns = now.shape
-    parameters = columns - n
-    s = tableau.stages
-    keep = len(steps.traces) > 0
-    cotangent, x_bar = y[0], y[1]
+    parameters, s, V = columns - n, tableau.stages, steps.values
     for b in range(len(times)):
         m, samples = 0, times.shape[1]
         for d in range(n):
-            fill(now[d], 0.0)
+            for c in range(columns):
+                now[d, c] = 0.0
             now[d, parameters + d] = 1.0
         while m < samples and steps.of_sample[b, m] < 0:
             for d in range(n):
-                copy(now[d], jacobian[b, m, d])
+                for c in range(columns):
+                    jacobian[b, m, d, c] = now[d, c]
             m += 1
         for number in range(steps.first[b], steps.first[b + 1]):
-            t, h = steps.t[number], steps.h[number]
-            dense = m < samples and steps.of_sample[b, m] == number
-            count = rows if dense else s + 1
-            if keep:
-                traces = steps.traces[number]
-            else:
-                traces = scratch
-                _repeat(field, theta, tableau, t, h, steps.x[number], count, k, x_bar, traces)
+            t, h, at = steps.t[number], steps.h[number], field.fixed + number * steps.stride
+            count = rows if m < samples and steps.of_sample[b, m] == number else s + 1
+            if steps.stride == 0:
+                for d in range(n):
+                    V[at + d] = steps.x[number, d]
+                for i in range(count):
+                    stage(field, tableau.a, tableau.c, V, k, t, h, at, i)
             for i in range(count):
                 if i == 0 and number > steps.first[b]:
                     for d in range(n):
-                        copy(slopes[s, d], slopes[0, d])
+                        for c in range(columns):
+                            slopes[0, d, c] = slopes[s, d, c]
                     continue
                 for d in range(n):
-                    copy(now[d], argument[d])
-                for j in range(i):
-                    weight = h * tableau.a[i, j]
-                    if weight != 0.0:
-                        for d in range(n):
+                    for c in range(columns):
+                        argument[d, c] = now[d, c]
+                    for j in range(i):
+                        weight = h * tableau.a[i, j]
+                        if weight != 0.0:
                             for c in range(columns):
                                 argument[d, c] += weight * slopes[j, d, c]
                 for d in range(n):
-                    fill(f_theta[d], 0.0)
-                    fill(cotangent, 0.0)
-                    cotangent[d] = 1.0
-                    pullback(field, theta, traces[i], cotangent, f_x[d], f_theta[d], work)
-                for d in range(n):
+                    for p in range(parameters):
+                        bars[p] = 0.0
+                    pull_stage(field, V, at + i * field.width, units, d, bars)
                     for c in range(parameters):
-                        slopes[i, d, c] = f_theta[d, c]
+                        slopes[i, d, c] = bars[c]
                     for c in range(parameters, columns):
                         slopes[i, d, c] = 0.0
                     for e in range(n):
-                        factor = f_x[d, e]
+                        factor = bars[field.fixed + e]
                         for c in range(columns):
                             slopes[i, d, c] += factor * argument[e, c]
             while m < samples and steps.of_sample[b, m] == number:
-                share = (times[b, m] - t) / h
+                dense_weights(tableau.dense, (times[b, m] - t) / h, weights)
                 for d in range(n):
-                    copy(now[d], jacobian[b, m, d])
-                for j in range(rows):
-                    weight = h * weight_at(tableau, j, share)
-                    for d in range(n):
+                    for c in range(columns):
+                        jacobian[b, m, d, c] = now[d, c]
+                    for j in range(rows):
                         for c in range(columns):
-                            jacobian[b, m, d, c] += weight * slopes[j, d, c]
+                            jacobian[b, m, d, c] += h * weights[0, j] * slopes[j, d, c]
                 m += 1
-            for j in range(s):
-                weight = h * tableau.a[s, j]
-                if weight != 0.0:
-                    for d in range(n):
+            for d in range(n):
+                for j in range(s):
+                    weight = h * tableau.a[s, j]
+                    if weight != 0.0:
                         for c in range(columns):
                             now[d, c] += weight * slopes[j, d, c]

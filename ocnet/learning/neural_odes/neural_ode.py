@@ -40,6 +40,10 @@ class NeuralODE:
     of their stages up to 512 MiB; nothing is integrated backwards in time. The equations of the continuous
     adjoint (Liuzzo 2024, eqs. 6 and 7) are the limit for a small tolerance.
 
+    While nothing is compiled, solutions and gradients are computed in plain Python, for a second at most, and
+    differ from later ones in rounding. `ocnet.learning.neural_odes.compiled.meanwhile.limit = 0` compiles at
+    the first call, and equal calls give equal bits.
+
     Raises
     ------
     OptionError

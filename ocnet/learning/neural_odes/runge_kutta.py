@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ocnet.learning.neural_odes.compiled import compiled
+from ocnet.learning.neural_odes.compiled import kernel, loops_of, part
 from ocnet.learning.neural_odes.dormand_prince import Tableau
 from ocnet.learning.neural_odes.field import Field, rate
 
@@ -23,7 +23,7 @@ class Demand(NamedTuple):
 
     Attributes
     ----------
-    rtol, atol : float
+    tolerance : float
         Error of one step, relative and in the unit of the states.
     step : float
         Length of fixed steps; 0 chooses them from the error.
@@ -31,8 +31,7 @@ class Demand(NamedTuple):
         Steps of one trajectory.
     """
 
-    rtol: float
-    atol: float
+    tolerance: float
     step: float
     most: int
 
@@ -49,8 +48,11 @@ class Steps(NamedTuple):
     first : ndarray of int (trajectories + 1,)
     of_sample : ndarray of int (trajectories, samples)
         Number of the step that a sample lies in; −1 for the initial state itself.
-    traces : ndarray (steps, rows, width) or (0, rows, width)
-        What the rate left at every stage; empty where the reverse sweep evaluates the stages again.
+    values : ndarray
+        Parameters and constants, then rows of values for the stages of the steps (see Field).
+    stride : int
+        From the rows of one step to those of the next; 0 where all steps use the same rows, and the reverse
+        sweep evaluates the stages again.
     """
 
     t: np.ndarray
@@ -58,109 +60,76 @@ class Steps(NamedTuple):
     x: np.ndarray
     first: np.ndarray
     of_sample: np.ndarray
-    traces: np.ndarray
+    values: np.ndarray
+    stride: int
 
 
-@compiled
-def copy(source: np.ndarray, target: np.ndarray) -> None:
-    """Copy a vector; an assignment to a slice takes numba seconds to compile."""
-    for d in range(len(source)):
-        target[d] = source[d]
+def total(weights: np.ndarray, i: int, k: np.ndarray, d: int, count: int) -> float:
+    """Return Σ_j weights[i, j] k[d, j] over the first `count` stages."""
+    return float(weights[i, :count] @ k[d, :count])
 
 
-@compiled
-def fill(target: np.ndarray, value: float) -> None:
-    """Write one value everywhere into a vector."""
-    for d in range(len(target)):
-        target[d] = value
-
-
-@compiled
-def combine(tableau: Tableau, i: int, h: float, x: np.ndarray, k: np.ndarray, y: np.ndarray) -> None:
-    """Write the argument of stage i, x + h Σ_j a_ij k_j, to `y`."""
-    copy(x, y)
-    n = len(x)
-    for j in range(i):
-        weight = h * tableau.a[i, j]
-        if weight != 0.0:
-            for d in range(n):
-                y[d] += weight * k[j, d]
-
-
-@compiled
-def weight_at(tableau: Tableau, j: int, share: float) -> float:
-    """Return b_j(σ) of the dense output."""
+@loops_of(total)
+def total_loops(weights: np.ndarray, i: int, k: np.ndarray, d: int, count: int) -> float:
+    """Do the same in loops."""
     value = 0.0
-    for d in range(tableau.dense.shape[1] - 1, -1, -1):
-        value = share * (value + tableau.dense[j, d])
+    for j in range(count):
+        value += weights[i, j] * k[d, j]
     return value
 
 
-@compiled
-def _error(tableau: Tableau, demand: Demand, h: float, x: np.ndarray, y: np.ndarray, k: np.ndarray) -> float:
-    """Return the error of a step over its demand (Hairer, Nørsett and Wanner, eq. II.10.17)."""
-    n = len(x)
-    five, three = 0.0, 0.0
+def stage(
+    field: Field, a: np.ndarray, c: np.ndarray, V: np.ndarray, k: np.ndarray, t: float, h: float, at: int,
+    i: int,
+) -> None:  # fmt: skip
+    """Evaluate stage i of a step, whose first row begins at `at` with x: k_i goes to k[:, i]."""
+    n, fixed = field.states, field.fixed
+    row = at + i * field.width
+    V[row : row + n] = V[at : at + n] + h * (k[:, :i] @ a[i, :i])
+    V[row + n] = t + h * c[i]
+    rate(field, V, row)
+    k[:, i] = V[np.where(field.outputs >= fixed, field.outputs + np.uint64(row - fixed), field.outputs)]
+
+
+@loops_of(stage)
+def stage_loops(
+    field: Field, a: np.ndarray, c: np.ndarray, V: np.ndarray, k: np.ndarray, t: float, h: float, at: int,
+    i: int,
+) -> None:  # fmt: skip
+    """Do the same in loops."""
+    n, fixed = field.states, np.uint64(field.fixed)
+    row = at + i * field.width
+    shift = np.uint64(row) - fixed
     for d in range(n):
-        scale = demand.atol + demand.rtol * max(abs(x[d]), abs(y[d]))
-        e5, e3 = 0.0, 0.0
-        for j in range(tableau.stages):
-            e5 += tableau.error[0, j] * k[j, d]
-            e3 += tableau.error[1, j] * k[j, d]
-        five += (e5 / scale) ** 2
-        three += (e3 / scale) ** 2
-    if five == 0.0:
-        return 0.0
-    return abs(h) * five / math.sqrt(n * (five + 0.01 * three))
-
-
-@compiled
-def _first_step(
-    field: Field, theta: np.ndarray, demand: Demand, t: float, span: float, y: np.ndarray, k: np.ndarray,
-    trace: np.ndarray,
-) -> float:  # fmt: skip
-    """Return a first step from f and its change (the same book, section II.4); y[2] is x and k[0] f(t, x)."""
-    x = y[2]
-    n = len(x)
-    size, speed, change = 0.0, 0.0, 0.0
+        V[row + d] = V[at + d] + h * total(a, i, k, d, i)
+    V[row + n] = t + h * c[i]
+    rate(field, V, row)
     for d in range(n):
-        scale = demand.atol + demand.rtol * abs(x[d])
-        size += (x[d] / scale) ** 2
-        speed += (k[0, d] / scale) ** 2
-    size, speed = math.sqrt(size / n), math.sqrt(speed / n)
-    h = 1e-6 if size < 1e-5 or speed < 1e-5 else 0.01 * size / speed
-    h = math.copysign(min(h, abs(span)), span)
-    for d in range(n):
-        y[0, d] = x[d] + h * k[0, d]
-    rate(field, theta, t + h, y[0], k[1], trace)
-    for d in range(n):
-        change += ((k[1, d] - k[0, d]) / (demand.atol + demand.rtol * abs(x[d]))) ** 2
-    change = math.sqrt(change / n) / abs(h)
-    largest = max(speed, change)
-    other = max(1e-6, 1e-3 * abs(h)) if largest <= 1e-15 else (0.01 / largest) ** 0.125
-    return math.copysign(min(100.0 * abs(h), other, abs(span)), span)
+        p = field.outputs[d]
+        k[d, i] = V[p + shift if p >= fixed else p]
 
 
-@compiled
-def _at_stability_limit(h: float, s: int, y: np.ndarray, k: np.ndarray) -> bool:
-    """Whether stability and not accuracy limits the step (the same book, volume II, section IV.2).
-
-    y[0] and y[1] are the arguments of stages s − 1 and s, both at the end of the step.
-    """
-    top, bottom = 0.0, 0.0
-    for d in range(y.shape[1]):
-        top += (k[s, d] - k[s - 1, d]) ** 2
-        bottom += (y[1, d] - y[0, d]) ** 2
-    return abs(h) * math.sqrt(top) > 6.1 * math.sqrt(bottom)
+def dense_weights(dense: np.ndarray, share: float, weights: np.ndarray) -> None:
+    """Write b_j(σ) of the dense output to weights[0, j]."""
+    weights[0] = dense @ share ** np.arange(1, dense.shape[1] + 1)
 
 
-@compiled
+@loops_of(dense_weights)
+def dense_weights_loops(dense: np.ndarray, share: float, weights: np.ndarray) -> None:
+    """Do the same in loops."""
+    for j in range(len(dense)):
+        value = 0.0
+        for d in range(dense.shape[1] - 1, -1, -1):
+            value = share * (value + dense[j, d])
+        weights[0, j] = value
+
+
+@kernel
 def integrate(
-    field: Field, theta: np.ndarray, tableau: Tableau, demand: Demand, start: np.ndarray, initial: np.ndarray,
-    times: np.ndarray, values: np.ndarray, steps: Steps, k: np.ndarray, y: np.ndarray, scratch: np.ndarray,
-    begin: int, where: np.ndarray,
-) -> tuple[int, int]:  # fmt: skip
-    """Integrate the trajectories from number `begin` on; return how it ended and at which trajectory.
+    field: Field, tableau: Tableau, demand: Demand, start: np.ndarray, initial: np.ndarray, times: np.ndarray,
+    values: np.ndarray, steps: Steps, k: np.ndarray, weights: np.ndarray, begin: int,
+) -> tuple[int, int, int]:  # fmt: skip
+    """Integrate the trajectories from number `begin` on; return how it ended, at which trajectory and step.
 
     Parameters
     ----------
@@ -173,87 +142,111 @@ def integrate(
         Written: the states at the sample times.
     steps : Steps
         Written; its arrays may turn out too short, and then STORE_FULL is returned.
-    k, y, scratch : ndarrays (rows, n), (3, n), (rows, width)
+    k, weights : ndarrays (n, rows), (1, rows)
         Written over.
-    where : ndarray (2 + n,)
-        Written: time, step and state where a trajectory failed.
     """
-    rows, n = k.shape
-    s = tableau.stages
-    samples = times.shape[1]
-    keep = len(steps.traces) > 0
-    fixed = demand.step > 0.0
-    x = y[2]
+    n, s, V, width = field.states, tableau.stages, steps.values, field.width
+    a, c = tableau.a, tableau.c
+    rows, samples = len(c), times.shape[1]
+    regular = demand.step > 0.0
     for b in range(begin, len(initial)):
-        t, end = start[b], times[b, samples - 1]
         number = steps.first[b]
-        copy(initial[b], x)
-        m, taken, stiff = 0, 0, 0
+        t, end, at = start[b], times[b, samples - 1], field.fixed + number * steps.stride
+        for d in range(n):
+            V[at + d] = initial[b, d]
+        m, taken, stiff, rejected, h = 0, 0, 0, False, 0.0
         while m < samples and times[b, m] == t:
-            copy(x, values[b, m])
-            steps.of_sample[b, m] = -1
+            for d in range(n):
+                values[b, m, d] = initial[b, d]
             m += 1
-        h = math.copysign(demand.step, end - t)
-        rejected = False
+        for i in range(1):  # a loop, since numba would compile `stage` once more for a literal 0
+            stage(field, a, c, V, k, t, h, at, i)
+        h = math.copysign(demand.step if regular else _first_step(demand.tolerance, V, k, at), end - t)
         while m < samples:
-            where[0], where[1] = t, h
-            copy(x, where[2:])
+            steps.t[number], steps.h[number] = t, h
+            for d in range(n):
+                steps.x[number, d] = V[at + d]
             if number + 1 >= len(steps.t):
-                return STORE_FULL, b
+                return STORE_FULL, b, number
             if taken >= demand.most:
-                return TOO_MANY_STEPS, b
-            traces = steps.traces[number] if keep else scratch
-            if taken == 0:
-                rate(field, theta, t, x, k[0], traces[0])
-                if not fixed:
-                    h = _first_step(field, theta, demand, t, end - t, y, k, scratch[0])
+                return TOO_MANY_STEPS, b, number
             last = abs(end - t) <= 1.000001 * abs(h)
             if last:
                 h = end - t
-            for i in range(1, s):
-                combine(tableau, i, h, x, k, y[0])
-                rate(field, theta, t + tableau.c[i] * h, y[0], k[i], traces[i])
-            combine(tableau, s, h, x, k, y[1])
-            error = 0.0 if fixed else _error(tableau, demand, h, x, y[1], k)
+            for i in range(1, s + 1):
+                stage(field, a, c, V, k, t, h, at, i)
             taken += 1
-            if not error < 1.0:
-                if not error < math.inf and abs(h) < 1e-10 * abs(end - start[b]):
-                    return NOT_FINITE, b
-                h *= max(0.2, 0.9 * error**-0.125) if error < math.inf else 0.2
-                rejected = True
-                if abs(h) <= 1e-14 * max(abs(t), abs(end)):
-                    return STEP_TOO_SMALL, b
-                continue
-            rate(field, theta, t + h, y[1], k[s], traces[s])
-            if not fixed:
-                stiff = stiff + 1 if _at_stability_limit(h, s, y, k) else 0
+            error = 0.0
+            if not regular:
+                error, stability = _error(tableau, demand.tolerance, h, V, k, at, width)
+                if not error < 1.0:
+                    if not error < math.inf and abs(h) < 1e-10 * abs(end - start[b]):
+                        return NOT_FINITE, b, number
+                    h *= max(0.2, 0.9 * error**-0.125) if error < math.inf else 0.2
+                    rejected = True
+                    if abs(h) <= 1e-14 * max(abs(t), abs(end)):
+                        return STEP_TOO_SMALL, b, number
+                    continue
+                stiff = stiff + 1 if stability > 6.1 else 0
                 if stiff >= 15 and taken > 100:
-                    return STIFF, b
-            steps.t[number], steps.h[number] = t, h
-            copy(x, steps.x[number])
+                    return STIFF, b, number
+            steps.h[number] = h
             after = end if last else t + h
             if (after - times[b, m]) * h >= 0.0:
                 for i in range(s + 1, rows):
-                    combine(tableau, i, h, x, k, y[0])
-                    rate(field, theta, t + tableau.c[i] * h, y[0], k[i], traces[i])
+                    stage(field, a, c, V, k, t, h, at, i)
             while m < samples and (after - times[b, m]) * h >= 0.0:
-                share = (times[b, m] - t) / h
-                copy(x, values[b, m])
-                for j in range(rows):
-                    weight = h * weight_at(tableau, j, share)
-                    for d in range(n):
-                        values[b, m, d] += weight * k[j, d]
+                dense_weights(tableau.dense, (times[b, m] - t) / h, weights)
+                for d in range(n):
+                    values[b, m, d] = V[at + d] + h * total(weights, 0, k, d, rows)
                 steps.of_sample[b, m] = number
                 m += 1
-            copy(y[1], x)
-            copy(k[s], k[0])
-            t = after
+            for d in range(width):  # the last stage is the first one of the next step
+                V[at + steps.stride + d] = V[at + s * width + d]
+            for d in range(n):
+                k[d, 0] = k[d, s]
+            at += steps.stride
             number += 1
-            if keep:
-                copy(traces[s], steps.traces[number, 0])
-            if not fixed:
+            t = after
+            if not regular:
                 factor = min(10.0, 0.9 * error**-0.125) if error > 0.0 else 10.0
                 h *= min(1.0, factor) if rejected else factor
                 rejected = False
         steps.first[b + 1] = number
-    return DONE, len(initial)
+    return DONE, len(initial), 0
+
+
+@part
+def _error(
+    tableau: Tableau, tolerance: float, h: float, V: np.ndarray, k: np.ndarray, at: int, width: int
+) -> tuple[float, float]:
+    """Return the error of a step over its demand, and h times the largest rate of decay.
+
+    See Hairer, Nørsett and Wanner, eq. II.10.17, and volume II, section IV.2: stages s − 1 and s are both at
+    the end of the step.
+    """
+    s, n = tableau.stages, len(k)
+    end = at + s * width
+    five, three, top, bottom = 0.0, 0.0, 0.0, 0.0
+    for d in range(n):
+        scale = tolerance * (1.0 + max(abs(V[at + d]), abs(V[end + d])))
+        e5, e3 = 0.0, 0.0
+        for j in range(s):
+            e5 += tableau.error[0, j] * k[d, j]
+            e3 += tableau.error[1, j] * k[d, j]
+        five += (e5 / scale) ** 2
+        three += (e3 / scale) ** 2
+        top += (k[d, s] - k[d, s - 1]) ** 2
+        bottom += (V[end + d] - V[end - width + d]) ** 2
+    error = abs(h) * five / math.sqrt(n * (five + 0.01 * three)) if five > 0.0 else five
+    return error, (abs(h) * math.sqrt(top / bottom) if bottom > 0.0 else 0.0)
+
+
+@part
+def _first_step(tolerance: float, V: np.ndarray, k: np.ndarray, at: int) -> float:
+    """Return a first step: a fraction of the time in which the state would change by its own size."""
+    size, speed = 0.0, 0.0
+    for d in range(len(k)):
+        size += abs(V[at + d])
+        speed += abs(k[d, 0])
+    return 0.1 * tolerance**0.125 * (1.0 + size) / (1e-6 + speed)

@@ -8,16 +8,14 @@ import numpy as np
 
 from ocnet.errors import SimulationError
 from ocnet.learning.neural_odes import discrete_adjoint, runge_kutta
-from ocnet.learning.neural_odes.compiled import interpreted
+from ocnet.learning.neural_odes.compiled import meanwhile
 from ocnet.learning.neural_odes.dormand_prince import Tableau
 from ocnet.learning.neural_odes.runge_kutta import DONE, STORE_FULL, Demand, Steps
 from ocnet.learning.neural_odes.vector_field import VectorField
 
 MOST_STEPS = 10_000  # of one trajectory
+FIRST_STORE = 64  # steps that there is memory for at first
 MOST_KEPT = 2**26  # numbers (512 MiB) of stage values kept for the reverse sweep; beyond, stages are repeated
-LITTLE = (
-    30_000  # trajectories × samples × instructions or parameters that plain Python does in about a second
-)
 
 _ADVICE = {
     runge_kutta.TOO_MANY_STEPS: "needs more than {most} steps. Shorten the horizon or loosen the tolerance",
@@ -43,12 +41,10 @@ class Sweeps:
 
     def __init__(self, field: VectorField, tableau: Tableau, step: float) -> None:
         self.field, self.tableau, self.step = field, tableau, step
-        rows, n, width = len(tableau.a), field.states, field.kernel.width
-        self._k, self._bars, self._y = np.empty((rows, n)), np.empty((rows, n)), np.empty((3, n))
-        self._scratch, self._work = np.empty((rows, width)), np.empty(width)
+        rows, n = len(tableau.a), field.states
+        self._k, self._k_bar, self._weights = np.zeros((n, rows)), np.zeros((n, rows)), np.zeros((1, rows))
         self._capacity = 0
-        self._keeps = True
-        self._tried = False
+        self._plain = False
 
     def forward(
         self, theta: np.ndarray, start: np.ndarray, initial: np.ndarray, times: np.ndarray, tolerance: float,
@@ -65,7 +61,7 @@ class Sweeps:
         tolerance : float
             Of one step, relative and absolute.
         once : bool
-            A single result is wanted: where nothing is compiled yet, plain Python is quicker.
+            Not one of very many calls: while nothing is compiled, plain Python may do (see Meanwhile).
 
         Raises
         ------
@@ -73,39 +69,39 @@ class Sweeps:
             Where a trajectory cannot be followed, and why.
         """
         count, n = initial.shape
-        self._theta = np.concatenate([theta, self.field.constants])
         self._times = np.ascontiguousarray(times, dtype=float)
         values = np.empty((*times.shape, n))
-        demand = Demand(tolerance, tolerance, self.step, MOST_STEPS)
-        first = np.zeros(count + 1, dtype=np.int64)
+        demand = Demand(tolerance, self.step, MOST_STEPS)
+        first = self._first = np.zeros(count + 1, dtype=np.int64)
         of_sample = np.full(times.shape, -1, dtype=np.int64)
-        size = max(self.field.parameters, len(self.field.kernel.table))
-        little = times.size * size <= LITTLE
-        self._plain = once and little and not runge_kutta.integrate.signatures and not self._tried
-        self._tried = True
-        begin, where = 0, np.empty(2 + n)
+        kernels = runge_kutta.integrate, discrete_adjoint.reverse
+        self._plain = once and meanwhile.suffices(self._seconds(FIRST_STORE), *kernels)
+        begin = 0
         if not self._capacity:
-            self._grow(256)
+            self._grow(FIRST_STORE)
         while True:
-            steps = Steps(self._t, self._h, self._x, first, of_sample, self._traces)
+            self._values[: len(theta)] = theta
+            steps = Steps(self._t, self._h, self._x, first, of_sample, self._values, self._stride)
             arguments = (
-                self.field.kernel, self._theta, self.tableau, demand, start, initial, self._times, values,
-                steps, self._k, self._y, self._scratch, begin, where,
+                self.field.kernel, self.tableau, demand, start, initial, self._times, values, steps, self._k,
+                self._weights, begin,
             )  # fmt: skip
-            status, begin = self._run(runge_kutta.integrate, arguments)
+            status, begin, number = self._run(runge_kutta.integrate, arguments)
             if status != STORE_FULL:
                 break
+            self._plain = False  # too much for plain Python
             self._grow(2 * self._capacity)
         self._steps = steps
+        t, x = self._t[number], self._x[number]
         if status == DONE and not np.isfinite(values).all():  # fixed steps look at nothing on their way
             begin, m, _ = np.argwhere(~np.isfinite(values))[0]
-            status, where[0], where[2:] = runge_kutta.NOT_FINITE, times[begin, m], values[begin, m]
+            status, t, x = runge_kutta.NOT_FINITE, times[begin, m], values[begin, m]
         if status != DONE:
             name = f"trajectory {begin}" if count > 1 else "the trajectory"
             advice = _ADVICE[status].format(most=MOST_STEPS)
             raise SimulationError(
-                f"neural ODE: {name} stopped at t = {where[0]:.6g} of {times[begin, -1]:.6g}, x = "
-                f"{np.array2string(where[2:], precision=4, threshold=6)}: it {advice}."
+                f"neural ODE: {name} stopped at t = {t:.6g} of {times[begin, -1]:.6g}, x = "
+                f"{np.array2string(x, precision=4, threshold=6)}: it {advice}."
             )
         return values
 
@@ -116,48 +112,52 @@ class Sweeps:
 
     def reverse(self, seeds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the derivatives by θ (P,) and by the initial states (trajectories, n) of Σ seeds·states."""
-        theta_bar, initial_bar = np.zeros(len(self._theta)), np.empty((len(seeds), self.field.states))
+        kernel = self.field.kernel
+        bars, costate = np.empty(kernel.fixed + kernel.width), np.empty((len(seeds), kernel.states))
         self._run(discrete_adjoint.reverse, (
-            self.field.kernel, self._theta, self.tableau, self._times, self._steps,
-            np.ascontiguousarray(seeds), theta_bar, initial_bar, self._k, self._bars, self._y,
-            self._scratch, self._work,
+            kernel, self.tableau, self._times, self._steps, np.ascontiguousarray(seeds), costate, bars,
+            self._k, self._k_bar, self._weights,
         ))  # fmt: skip
-        return theta_bar[: self.field.parameters], initial_bar
+        return bars[: self.field.parameters], costate
 
     def jacobian(self) -> np.ndarray:
         """Return the derivatives (trajectories, samples, n, P + n) of the states by θ and initial states."""
-        rows, n = self._k.shape
-        columns = self.field.parameters + n
+        n, rows = self._k.shape
+        kernel, columns = self.field.kernel, self.field.parameters + n
         jacobian = np.empty((*self._times.shape, n, columns))
         self._run(discrete_adjoint.sensitivities, (
-            self.field.kernel, self._theta, self.tableau, self._times, self._steps, jacobian, self._k,
-            self._y, self._scratch, self._work, np.empty((n, n)), np.empty((n, len(self._theta))),
-            np.empty((rows, n, columns)), np.empty((n, columns)), np.empty((n, columns)),
+            kernel, self.tableau, self._times, self._steps, jacobian, self._k, self._weights, np.eye(n),
+            np.empty(kernel.fixed + kernel.width), np.empty((rows, n, columns)), np.empty((n, columns)),
+            np.empty((n, columns)),
         ))  # fmt: skip
         return jacobian
 
-    def _run(self, loops: Any, arguments: tuple[Any, ...]) -> Any:
-        if self._plain:
-            try:
-                with np.errstate(all="ignore"):
-                    return interpreted(loops)(*arguments)
-            except (ArithmeticError, ValueError):  # Python raises where compiled loops go on with infinities
-                self._plain = False
-        return loops(*arguments)
+    def _run(self, kernel: Any, arguments: tuple[Any, ...]) -> Any:
+        if not self._plain:
+            return kernel(*arguments)
+        try:
+            with np.errstate(all="ignore"):
+                return kernel.py_func(*arguments)
+        except (ArithmeticError, ValueError):  # Python raises where compiled loops go on with infinities
+            self._plain = False
+            return kernel(*arguments)
+        finally:
+            meanwhile.spent += self._seconds(int(self._first[-1]))
+
+    def _seconds(self, steps: int) -> float:
+        """Estimate how long plain Python takes for one sweep through so many steps."""
+        return 1e-6 * steps * len(self.tableau.c) * (10 + 2 * len(self.field.kernel.table))
 
     def _grow(self, capacity: int) -> None:
-        rows, n, width = len(self.tableau.a), self.field.states, self.field.kernel.width
-        kept = capacity if self._keeps and capacity * rows * width <= MOST_KEPT else 0
-        t, h, x, traces = (
-            np.empty(capacity),
-            np.empty(capacity),
-            np.empty((capacity, n)),
-            np.empty((kept, rows, width)),
-        )
-        if self._capacity:
-            old = self._capacity
+        kernel, old = self.field.kernel, self._capacity
+        rows = len(self.tableau.a) * kernel.width
+        keeps = capacity * rows <= MOST_KEPT
+        t, h, x = np.empty(capacity), np.empty(capacity), np.empty((capacity, kernel.states))
+        values = np.empty(kernel.fixed + (capacity if keeps else 1) * rows)
+        values[self.field.parameters : kernel.fixed] = self.field.constants
+        if old:
             t[:old], h[:old], x[:old] = self._t, self._h, self._x
-            if kept:
-                traces[:old] = self._traces
-        self._keeps = kept > 0
-        self._t, self._h, self._x, self._traces, self._capacity = t, h, x, traces, capacity
+            if keeps:
+                values[: len(self._values)] = self._values
+        self._stride = rows if keeps else 0
+        self._t, self._h, self._x, self._values, self._capacity = t, h, x, values, capacity

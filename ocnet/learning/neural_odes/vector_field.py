@@ -11,15 +11,9 @@ import casadi as ca
 import numpy as np
 
 from ocnet.errors import OcnetError, OptionError, ShapeError, SymbolError, UnsupportedError
-from ocnet.learning.neural_odes.field import (
-    ARCTAN_LAYER,
-    LINEAR,
-    LOGISTIC_LAYER,
-    TANH_LAYER,
-    Field,
-)
-from ocnet.learning.neural_odes.translation import translate
-from ocnet.networks.activations import Activation, ActivationLike, Arctan, Logistic, Tanh, activation
+from ocnet.learning.neural_odes.field import AFFINE, Field
+from ocnet.learning.neural_odes.translation import Program
+from ocnet.networks.activations import Activation, ActivationLike, activation
 
 Rule = Callable[[Any, Any, Any], Any]
 
@@ -140,20 +134,18 @@ def layers(sizes: Sequence[int], activation: ActivationLike = "tanh", *, time: b
         return v
 
     parameters = sum((a + 1) * b for a, b in pairwise(full))
-    codes: dict[type[Activation], int] = {Tanh: TANH_LAYER, Logistic: LOGISTIC_LAYER, Arctan: ARCTAN_LAYER}
-    shown: dict[str, Any] = {"sizes": full, "activation": g.name, "time": time}
-    if type(g) not in codes:  # an activation of one's own is known to CasADi only
-        found = expression(rule, states=n, parameters=parameters)
-        return VectorField(n, parameters, rule, found.kernel, found.constants, **shown)
-    table, at, start, after = [], 0, 0, n + 1
+    program = Program(n, parameters)
+    s = ca.SX.sym("s")
+    function = ca.Function("g", [s], [g(s)])
+    at, start = 0, 0
     for fan_in, fan_out in pairwise(full):
-        end = at + (fan_in + 1) * fan_out
-        code = codes[type(g)] if end < parameters else LINEAR
-        table.append((code, start, at, after, fan_in, fan_out, parameters))
-        at, start, after = end, after, after + fan_out
-    kernel = Field(np.array(table, dtype=np.int64), np.arange(start, after), n, after)
-    constants = np.array([g.width if isinstance(g, Arctan) else 1.0])
-    return VectorField(n, parameters, rule, kernel, constants, **shown)
+        start = program.add(AFFINE, start, -1 - at, fan_out, fan_in)
+        at += (fan_in + 1) * fan_out
+        if at < parameters:
+            start = program.translate(function, [[start]], fan_out, "layers")[0]
+    kernel = program.field(range(start, start + n))
+    constants = np.array(program.constants)
+    return VectorField(n, parameters, rule, kernel, constants, full, g.name, time)
 
 
 def expression(rule: Rule, *, states: int, parameters: int) -> VectorField:
@@ -205,8 +197,10 @@ def expression(rule: Rule, *, states: int, parameters: int) -> VectorField:
         raise SymbolError(
             f"expression: the rule contains the foreign symbols {function.get_free()}; expected x, t and θ."
         )
-    kernel, constants = translate(function, "expression")
-    return VectorField(states, parameters, rule, kernel, constants)
+    program = Program(states, parameters)
+    places = [range(states), [states], range(-1, -1 - parameters, -1)]
+    kernel = program.field(program.translate(function, places, 1, "expression"))
+    return VectorField(states, parameters, rule, kernel, np.array(program.constants))
 
 
 def _activation(name_or_object: ActivationLike) -> Activation:
