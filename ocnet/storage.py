@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from ocnet import learning
 from ocnet.errors import StorageError
 from ocnet.solution import Solution
 from ocnet.trajectory import Trajectory, open_dataset
@@ -17,29 +18,37 @@ if TYPE_CHECKING:
     from ocnet.problem import Problem
 
 
+LEARNED = {"NeuralODE": learning.load, "LearnedNetwork": learning.Learned.load}
+
+
 def load(
     path: str | os.PathLike[str], problem: Problem | None = None
-) -> Solution | Trajectory | ValueFunction | xarray.Dataset:
+) -> Solution | Trajectory | ValueFunction | learning.Fit | learning.Learned | xarray.Dataset:
     """Read what ``save`` wrote.
 
     Parameters
     ----------
     path : path
-        A netCDF file written by the method ``save`` of a Solution, a Trajectory or a ValueFunction, or the
-        store of a sweep.
+        A netCDF file written by the method ``save`` of a Solution, a Trajectory, a ValueFunction, or a Fit or
+        Learned of :mod:`ocnet.learning`, or the store of a sweep.
     problem : Problem, optional
         The problem that was solved, needed to verify or simulate again; its variables must match.
 
     Returns
     -------
-    Solution, Trajectory, ValueFunction or (of a sweep) xarray.Dataset
+    Solution, Trajectory, ValueFunction, Fit, Learned or (of a sweep) xarray.Dataset
 
     Raises
     ------
     StorageError
-        If the file is missing, damaged, not ocnet's, or belongs to another problem.
+        If the file is missing, damaged, not ocnet's, or belongs to another problem. A Fit whose vector field
+        is an expression needs its model: ``learning.load(path, model)``.
     """
     data = open_dataset(path)
+    if data.attrs.get("kind") in LEARNED:
+        if problem is not None:
+            raise StorageError(f"load: '{path}' holds a trained network; expected no problem for it.")
+        return LEARNED[data.attrs["kind"]](path)
     try:
         if data.attrs["kind"] == "Trajectory":
             return Trajectory.from_dataset(data)

@@ -123,3 +123,30 @@ def ring(count: int, inner: float, outer: float, rng: np.random.Generator | int)
     rng = np.random.default_rng(rng)
     radius, angle = rng.uniform(inner, outer, count), rng.uniform(0, 2 * np.pi, count)
     return radius[:, None] * np.column_stack([np.cos(angle), np.sin(angle)])
+
+
+def near_circles(
+    count: int, inner: float, outer: float, rng: np.random.Generator | int, *, perturbation: float = 0.05
+) -> np.ndarray:
+    """Draw starts (count, 8) of :func:`two_body`, positions then momenta, on nearly circular orbits about 0.
+
+    The bodies are opposite to each other at a distance 2r, where the orbit is a circle for speeds ½/√r and
+    its period 4π·r^{3/2}.
+
+    Parameters
+    ----------
+    count : int
+    inner, outer : float
+        r is uniform between them, dimensionless.
+    rng : numpy.random.Generator or int
+    perturbation : float
+        Standard deviation of the relative change of the two components of the momentum.
+    """
+    rng = np.random.default_rng(rng)
+    radius, angle = rng.uniform(inner, outer, count), rng.uniform(0, 2 * np.pi, count)
+    outwards = np.column_stack([np.cos(angle), np.sin(angle)])
+    along = np.column_stack([-np.sin(angle), np.cos(angle)])
+    speed = 0.5 / np.sqrt(radius)[:, None]
+    change = perturbation * rng.normal(size=(2, count, 1))
+    place, momentum = radius[:, None] * outwards, speed * ((1 + change[0]) * along + change[1] * outwards)
+    return np.column_stack([place, -place, momentum, -momentum])

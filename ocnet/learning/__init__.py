@@ -15,6 +15,7 @@ from ocnet.learning.training.adam import Adam
 from ocnet.learning.training.all_at_once import AllAtOnce
 from ocnet.learning.training.fit import Fit, load
 from ocnet.learning.training.gauss_newton import GaussNewton
+from ocnet.learning.training.optax_steps import Optax
 from ocnet.learning.training.quasi_newton import LBFGS
 from ocnet.learning.training.train import fit
 
@@ -34,6 +35,7 @@ __all__ = [
     "LearnedLagrangian",
     "NaturalLagrangian",
     "NeuralODE",
+    "Optax",
     "ResponseGradient",
     "Samples",
     "ScalarNetwork",

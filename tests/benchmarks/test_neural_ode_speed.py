@@ -168,29 +168,3 @@ def test_gradient_in_forward_solves(kept, monkeypatch):
         )
         assert ratio < 3
         assert min(jacobian) < seeds.size * min(reverse[1:])  # a reverse sweep for each observation
-
-
-def test_training_methods_to_the_same_loss():
-    """The cubic spiral by four methods: CPU seconds until the rollout is within 1.05 of the noise."""
-    from problems import spirals
-
-    model = learning.NeuralODE(learning.layers((2, 16, 2)))
-    methods = (
-        learning.GaussNewton(), learning.AllAtOnce(), learning.LBFGS(),
-        learning.Adam(iterations=40000),
-    )  # fmt: skip
-    learning.fit(model, spirals.samples(0)[0].until(2.0), rng=0)
-    for method in methods:
-        reached, seconds, ratios = 0, [], []
-        for seed in range(3):
-            samples, noise = spirals.samples(3000 + seed)
-            found = learning.fit(model, samples, method, rng=seed, target=1.05 * noise)
-            reached += found.success
-            ratios.append(found.rms / noise)
-            seconds.append(found.history["seconds"][-1])
-        print(
-            f"\n{method.label}: {reached} of 3; seconds {np.round(seconds, 2)}; "
-            f"rms/noise {np.round(ratios, 3)}"
-        )
-        if isinstance(method, (learning.GaussNewton, learning.AllAtOnce)):
-            assert reached == 3

@@ -6,6 +6,7 @@ import pytest
 from ocnet.errors import OptionError, ProblemError, SolveError, StorageError
 from ocnet.learning import AdditiveNetwork, Learned, learn
 from ocnet.learning.additive.learned import CURVES
+from ocnet.storage import load
 from problems import recall_tasks
 
 
@@ -62,7 +63,8 @@ def test_iterations_resume_and_files(tmp_path):
     assert len(first.history["error"]) == 6
     first.save(tmp_path / "first.nc")
     for name in ("first.nc", "check.nc"):
-        again = Learned.load(tmp_path / name)
+        again = load(tmp_path / name)
+        assert isinstance(again, Learned)
         assert (again.network.T == first.network.T).all()
         assert again.history["error"] == pytest.approx(first.history["error"])
         assert (again.status, again.network.bias) == ("iterations", (5,))

@@ -36,11 +36,13 @@ def learned_from_noise(make, radii, times, seed, *, activation, width, decay, de
     else:
         ode = learning.NeuralODE(model.field)
         found = learning.fit(
-            ode, train.samples, theta=theta, weight_decay=decay, learn_initial=True, tolerance=1e-4
-        )
+            ode, train.samples, theta=theta, weight_decay=decay, decay_start=10.0, learn_initial=True,
+            tolerance=1e-4,
+        )  # fmt: skip
     rolled = learning.NeuralODE(model.field).solve(found.theta, test.exact[:, 0], times[1:])
     energy = truth.function().map(rolled.shape[0] * rolled.shape[1])
     values = [energy(*x.reshape(-1, 2).T[:, None]).full() for x in (rolled, test.exact[:, 1:])]
+    assert np.sqrt(np.mean((rolled - test.exact[:, 1:]) ** 2)) < 0.2
     return float(np.mean((values[0] - values[1]) ** 2)), found
 
 
@@ -171,14 +173,14 @@ def test_mass_on_a_spring_from_noise():
         np.linspace(0, 3, 30),
         1,
         activation="log cosh",
-        width=4,
-        decay=1e-2,
+        width=8,
+        decay=1e-3,
     )
     assert error < 3e-4
     assert found.success
     assert 0.09 < found.rms < 0.11  # the noise
     # what was learned is a Hamiltonian: it can be simulated and integrated backwards
-    _, model = network(1, 4, "log cosh")
+    _, model = network(1, 8, "log cosh")
     system = model.system(found.theta)
     path = integrate(system, [0.8], [0.0], step=0.05, steps=400, scheme="implicit midpoint")
     np.testing.assert_allclose(path.energy, model.energy(found.theta, np.column_stack([path.q, path.p])))
@@ -191,19 +193,21 @@ def test_mass_on_a_spring_from_noise():
 @pytest.mark.parametrize(
     ("make", "radii", "count", "activation", "seeds", "limit"),
     [
-        (mechanics.mass_spring, (0.1, 1.0), 30, "log cosh", 30, 3e-4),
+        (mechanics.mass_spring, (0.1, 1.0), 30, "log cosh", 40, 3e-4),
         (mechanics.pendulum, (1.3, 2.3), 45, "tanh", 10, 2.5e-2),
     ],
 )
 def test_energy_errors_over_seeds(make, radii, count, activation, seeds, limit, derivatives):
-    """With 32 parameters, on seeds other than those on which units and weight decay were chosen."""
-    times, results = np.linspace(0, 3, count), []
-    for seed in range(100, 100 + seeds):
-        results.append(
-            learned_from_noise(
-                make, radii, times, seed, activation=activation, width=8, decay=1e-2, derivatives=derivatives
-            )
-        )
+    """With 32 parameters, on seeds other than those on which units and weight decay were chosen.
+
+    A network that does not move at all keeps every energy: the error of the states is watched too.
+    """
+    times = np.linspace(0, 3, count)
+    options = {"activation": activation, "width": 8, "decay": 1e-2 if derivatives else 1e-3}
+    results = [
+        learned_from_noise(make, radii, times, seed, derivatives=derivatives, **options)
+        for seed in range(100, 100 + seeds)
+    ]
     errors = np.array([error for error, _ in results])
     seconds = np.median([found.history["seconds"][-1] for _, found in results])
     tens = " ".join(f"{np.median(ten):.2e}" for ten in np.split(errors, seeds // 10))
@@ -212,7 +216,7 @@ def test_energy_errors_over_seeds(make, radii, count, activation, seeds, limit, 
         f"\n{make.__name__}, {kind}: median energy error {np.median(errors):.2e} "
         f"(ten seeds at a time: {tens}), worst {errors.max():.2e}, {seconds:.2f} s CPU"
     )
-    assert np.median(errors) < limit
+    assert all(np.median(ten) < limit for ten in np.split(errors, seeds // 10))
 
 
 def test_natural_lagrangian_against_numpy():
@@ -234,9 +238,13 @@ def test_natural_lagrangian_against_numpy():
 
 
 @pytest.mark.slow
-def test_double_pendulum_keeps_its_energy_for_a_hundred_units_of_time():
-    """Exact accelerations along 100 paths from rest; 40 other starts at rest, anywhere on the torus."""
-    L, rng = mechanics.double_pendulum(), np.random.default_rng(0)
+@pytest.mark.parametrize("seed", range(5))
+def test_double_pendulum_keeps_its_energy_for_a_hundred_units_of_time(seed):
+    """Exact accelerations along 100 paths from rest; 40 other starts at rest, anywhere on the torus.
+
+    Some first weights lead to a poor local minimum: the residual of training tells them from the good ones.
+    """
+    L, rng = mechanics.double_pendulum(), np.random.default_rng(seed)
     starts = [np.column_stack([rng.uniform(-np.pi, np.pi, (k, 2)), np.zeros((k, 2))]) for k in (100, 40)]
     motion, times = L.euler_lagrange(), np.linspace(0, 5, 20)
     train = mechanics.observe(motion, starts[0], times, noise=0.0, rng=0)
@@ -244,7 +252,7 @@ def test_double_pendulum_keeps_its_energy_for_a_hundred_units_of_time():
     model = learning.LearnedLagrangian(rule, 2, rule.parameters)
     samples = learning.derivative_samples(train.exact.reshape(-1, 4), train.rates.reshape(-1, 4))
     found = learning.fit(
-        learning.NeuralODE(model.field, euler_step=1.0), samples, theta=rule.draw(0), weight_decay=1e-4,
+        learning.NeuralODE(model.field, euler_step=1.0), samples, theta=rule.draw(seed), weight_decay=1e-4,
         growing=False,
     )  # fmt: skip
     ends = learning.NeuralODE(model.field, tolerance=1e-7).solve(found.theta, starts[1], [100.0])[:, 0]
@@ -253,12 +261,47 @@ def test_double_pendulum_keeps_its_energy_for_a_hundred_units_of_time():
     error = np.abs(values[1] - values[0]) / 29.4
     condition = model.lagrangian(found.theta).conditioning(ends[:, :2], ends[:, 2:]).max()
     print(
-        f"\ndouble pendulum: {rule.parameters} parameters, {found.history['seconds'][-1]:.0f} s CPU; energy "
+        f"\ndouble pendulum: {rule.parameters} parameters, residual {found.rms:.2g}, "
+        f"{found.history['seconds'][-1]:.0f} s CPU; energy "
         f"error at t = 100 of the scale: mean {error.mean():.2e}, worst {error.max():.2e}; "
         f"condition number of the velocity Hessian {condition:.1f}"
     )
-    assert error.mean() < 0.0043
-    assert condition < 100
+    assert (error.mean() < 0.0043) == (found.rms < 0.1)
+    assert condition < 100 or found.rms > 0.1
+
+
+def test_near_circles_are_circles_without_perturbation():
+    truth, starts = legendre(mechanics.two_body()), mechanics.near_circles(3, 0.5, 1.5, 0, perturbation=0.0)
+    radius = np.linalg.norm(starts[:, :2], axis=1)
+    for start, r in zip(starts, radius, strict=True):
+        period = 4 * np.pi * r**1.5
+        seen = mechanics.observe(truth.problem(), [start], period * np.array([0, 0.25, 1]), noise=0.0, rng=0)
+        np.testing.assert_allclose(seen.exact[0, 2], start, atol=1e-6)
+        np.testing.assert_allclose(np.linalg.norm(seen.exact[0, :, :2], axis=1), r, atol=1e-7)
+        np.testing.assert_allclose(seen.exact[0, 1, :2] @ start[:2], 0.0, atol=1e-7)  # a quarter of a turn
+    assert np.ptp(mechanics.near_circles(50, 0.5, 1.5, 0)[:, :4].sum(axis=1)) < 1e-12
+
+
+def test_two_bodies_from_noisy_orbits():
+    """V(distance) is learned from orbits alone, and with it the force −1/d²."""
+    rng, times = np.random.default_rng(3), np.linspace(0, 10, 21)
+    truth, starts = legendre(mechanics.two_body()), mechanics.near_circles(10, 0.5, 1.5, rng)
+    seen = mechanics.observe(truth.problem(), starts, times, noise=0.01, rng=rng)
+    scalar = learning.ScalarNetwork(1, (8,))
+
+    def rule(q, p, c):
+        return ca.sumsqr(p) / 2 + scalar(ca.norm_2(q[:2] - q[2:]), ca.DM(0, 1), c)
+
+    model = learning.LearnedHamiltonian(rule, 4, scalar.parameters)
+    found = learning.fit(
+        learning.NeuralODE(model.field), seen.samples, theta=scalar.draw(1), weight_decay=1e-4,
+        learn_initial=True, tolerance=1e-4,
+    )  # fmt: skip
+    assert 0.009 < found.rms < 0.011
+    distance = np.linspace(1.2, 2.8, 5)
+    x = np.zeros((5, 8))
+    x[:, 0], x[:, 2] = distance / 2, -distance / 2
+    np.testing.assert_allclose(-rates(model.field, found.theta, x)[:, 4], 1 / distance**2, rtol=0.05)
 
 
 # ---------------------------------------------------------------------- what is refused

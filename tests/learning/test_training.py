@@ -1,5 +1,7 @@
 """Training: each method on data with a known answer, horizons, stopping, interruption, files, bad input."""
 
+import sys
+
 import casadi as ca
 import numpy as np
 import pytest
@@ -128,13 +130,115 @@ def test_interrupted_and_resumed_is_the_same_as_uninterrupted(method, tmp_path, 
     assert again.status == whole.status
 
 
+def test_segments_bridge_gaps_of_half_a_turn():
+    """Gaps of 0.52 and 0.47 turns at the beginning: a horizon that sees nothing beyond gets stuck there."""
+    samples, noise = spirals.samples(5016, irregular=True)
+    model = learning.NeuralODE(learning.layers((2, 16, 2)))
+    assert learning.fit(model, samples, rng=5016).rms > 5 * noise
+    found = learning.fit(model, samples, rng=5016, growing="segments")
+    assert found.success
+    assert found.rms < 1.05 * noise
+
+
+@pytest.mark.parametrize("free", [False, True])
+def test_segments_find_the_parameters(free):
+    """Two trajectories of different times; f depends on time, so that segments have to begin at their own."""
+    times = np.array([np.linspace(0.3, 4, 12), np.linspace(0.1, 3, 12) ** 1.3])
+    rule = learning.expression(
+        lambda x, t, q: [x[1], -q[0] * ca.sin(x[0]) + q[1] * ca.cos(3 * t)], states=2, parameters=2
+    )
+    model, initial = learning.NeuralODE(rule), np.array([[1.0, 0.0], [-0.5, 2.0]])
+    samples = learning.Samples(times, model.solve([2.0, 0.7], initial, times), initial + 0.1 * free)
+    found = learning.fit(
+        model, samples, theta=[1.0, 0.0], weight_decay=0.0, tolerance=1e-8, growing="segments",
+        learn_initial=free,
+    )  # fmt: skip
+    np.testing.assert_allclose(found.theta, [2.0, 0.7], atol=1e-4)
+    np.testing.assert_allclose(found.initial, initial, atol=1e-4)
+
+
+def test_interrupted_segments(monkeypatch):
+    calls, original = [], Objective.normal_equations
+
+    def stop(self, z, residuals):
+        calls.append(1)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return original(self, z, residuals)
+
+    model, samples = pendulum(), swings()
+    whole = learning.Samples(samples.times, np.nan_to_num(samples.values), samples.initial)
+    monkeypatch.setattr(Objective, "normal_equations", stop)
+    found = learning.fit(model, whole, theta=[1.0, 0.0], growing="segments")
+    monkeypatch.undo()
+    assert (found.status, found.theta.shape) == ("interrupted", (2,))
+    assert learning.fit(model, whole, resume=found).status == "at rest"
+
+
+def test_the_weight_decay_falls_as_the_horizon_grows():
+    """Of a model whose data do not depend on θ the cost is ½·decay·θ² alone, so that it shows the decay."""
+    idle = learning.NeuralODE(learning.expression(lambda x, t, q: 0 * q * x, states=1, parameters=1))
+    samples = learning.Samples(np.arange(1.0, 9.0), np.zeros((8, 1)), [0.0])
+    found = learning.fit(
+        idle, samples, learning.Adam(rate=1e-8, iterations=1, stage_iterations=1), theta=[2.0],
+        weight_decay=0.5, decay_start=100.0,
+    )  # fmt: skip
+    decay, share = found.history["cost"] / 2, found.history["horizon"] / 8
+    np.testing.assert_allclose(decay, 0.5 * 100 ** (1 - share), rtol=1e-6)
+    assert found.history["rms"].max() < 1e-6
+    assert len(decay) > 3
+
+
+def test_optax_adam_takes_the_steps_of_adam(tmp_path):
+    """With a constant rate both are the same algorithm; its memory is saved and taken up again."""
+    optax = pytest.importorskip("optax")
+    model, samples = pendulum(), swings(count=8, noise=0.02)
+
+    def trained(method, **options):
+        return learning.fit(model, samples, method, growing=False, weight_decay=0.0, **options)
+
+    for seed, rate in enumerate((0.01, 0.1)):
+        start = np.random.default_rng(seed).normal(size=2)
+        theta, mean, square = start.copy(), 0.0, 0.0
+        for k in range(1, 31):  # Kingma and Ba, algorithm 1
+            slope = model.gradient(theta, samples, tolerance=1e-5)[1]
+            mean, square = 0.9 * mean + 0.1 * slope, 0.999 * square + 0.001 * slope**2
+            last = theta
+            theta = theta - rate * mean / (1 - 0.9**k) / (np.sqrt(square / (1 - 0.999**k)) + 1e-8)
+        found = trained(learning.Optax(optax.adam(rate), iterations=30), theta=start)
+        np.testing.assert_allclose(found.theta, last, rtol=1e-10)
+    rich = learning.Optax(optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(0.05)), iterations=30)
+    whole = trained(rich, theta=[0.5, 0.1])
+    part = learning.fit(
+        model, samples, learning.Optax(rich.optimizer, iterations=12), theta=[0.5, 0.1], growing=False,
+        weight_decay=0.0,
+    )  # fmt: skip
+    part.state["here"] = np.array(11)
+    part.save(tmp_path / "part.nc")
+    again = trained(rich, resume=learning.load(tmp_path / "part.nc", model))
+    np.testing.assert_allclose(again.theta, whole.theta, rtol=1e-12)
+    with pytest.raises(DataError, match="another optimizer"):
+        trained(learning.Optax(optax.sgd(0.1, momentum=0.9)), resume=again)
+    with pytest.raises(OptionError, match="a gradient alone"):
+        trained(learning.Optax(optax.lbfgs()), theta=[0.5, 0.1])
+    with pytest.raises(OptionError, match="optimizer is 'adam'; expected a gradient transformation"):
+        learning.Optax("adam")
+
+
+def test_optax_is_optional(monkeypatch):
+    for name in ("jax", "optax"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(OptionError, match=r"is not installed; `pip install 'ocnet\[jax\]'`"):
+        learning.Optax()
+
+
 def test_files(tmp_path):
     samples, _ = spirals.samples(0, count=6, tf=1.0)
     for field in (learning.layers((2, 4, 2), oc.networks.arctan(0.5), time=True), learning.layers((2, 3, 2))):
         found = learning.fit(learning.NeuralODE(field, tolerance=1e-7), samples, rng=0)
         found.save(tmp_path / "net.nc")
         back = learning.load(tmp_path / "net.nc")
-        assert str(back) == str(found)
+        assert str(back) == str(found) == str(oc.load(tmp_path / "net.nc"))
         np.testing.assert_array_equal(back.theta, found.theta)
         times = [0.3, 0.9]
         np.testing.assert_array_equal(
@@ -145,8 +249,12 @@ def test_files(tmp_path):
         learning.load(tmp_path / "net.nc", other)
     swing = learning.fit(pendulum(), swings(), theta=[1.0, 0.0])
     swing.save(tmp_path / "swing.nc")
-    with pytest.raises(StorageError, match=r"an expression, which a file cannot hold; give model="):
+    with pytest.raises(StorageError, match="an expression, which a file cannot hold; give it"):
         learning.load(tmp_path / "swing.nc")
+    with pytest.raises(StorageError, match=r"give it: learning\.load\(path, model\)"):
+        oc.load(tmp_path / "swing.nc")
+    with pytest.raises(StorageError, match="holds a trained network; expected no problem"):
+        oc.load(tmp_path / "net.nc", spirals.problem())
     assert learning.load(tmp_path / "swing.nc", pendulum()).rms == swing.rms
     odd = learning.layers((2, 2, 2), custom(lambda s: s / (1 + s**2), name="bump"))
     learning.fit(learning.NeuralODE(odd), samples, rng=0).save(tmp_path / "odd.nc")
@@ -204,6 +312,9 @@ def test_bad_options():
         ({"weight_decay": -1.0}, OptionError, "weight_decay is -1"),
         ({"tolerance": 1.0}, OptionError, "tolerance is 1"),
         ({"patience": 0}, OptionError, "patience is 0"),
+        ({"decay_start": 0.0}, OptionError, "decay_start is 0"),
+        ({"growing": "slowly"}, OptionError, "growing is 'slowly'; expected True, False or 'segments'"),
+        ({"growing": "segments"}, DataError, r"values\[1, 0, 1\] was not observed"),
         ({"resume": "file.nc"}, OptionError, r"expected a Fit \(from a file: learning.load\)"),
         ({"validation": [1.0]}, OptionError, r"expected learning\.Samples"),
     ):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ocnet.learning.training.gauss_newton import Report, State
+from ocnet.learning.training.gradient_steps import follow
 from ocnet.learning.training.objective import Objective
 from ocnet.learning.training.options import check_number, check_whole
 
@@ -31,6 +32,7 @@ class Adam:
 
     label = "Adam"
     horizons = ()  # as far as the prediction follows the data
+    tolerance = 1e-5
 
     def __post_init__(self) -> None:
         check_whole(self, "iterations", "stage_iterations")
@@ -38,21 +40,13 @@ class Adam:
 
     def run(self, objective: Objective, state: State, last: bool, report: Report) -> tuple[State, bool]:
         """Improve state["z"] on one horizon; return it and whether it came to rest, which Adam never does."""
-        z = good = state["z"]
-        zero = np.zeros_like(z)
-        mean, square = state.get("mean", zero), state.get("square", zero)
-        count, total = int(state.get("count", 0)), self.iterations if last else self.stage_iterations
-        for here in range(int(state.get("here", 0)), total):
-            cost, slope = objective.gradient(z)
-            if not np.isfinite(cost):  # this model cannot be integrated: back towards the last one that can
-                z = (z + good) / 2
-                continue
-            good = z
-            kept = {"z": z, "mean": mean, "square": square, "count": np.array(count), "here": np.array(here)}
-            state = state | kept
-            report(state, cost)
-            count += 1
-            mean, square = 0.9 * mean + 0.1 * slope, 0.999 * square + 0.001 * slope**2
-            rate = self.rate * (0.55 + 0.45 * np.cos(np.pi * here / total))
-            z = z - rate * mean / (1 - 0.9**count) / (np.sqrt(square / (1 - 0.999**count)) + 1e-8)
-        return state | {"here": np.array(0)}, False
+        total = self.iterations if last else self.stage_iterations
+        return follow(objective, state, total, self._step, report), False
+
+    def _step(self, slope: np.ndarray, state: State, share: float) -> tuple[np.ndarray, State]:
+        count = int(state.get("count", 0)) + 1
+        mean = 0.9 * state.get("mean", 0.0) + 0.1 * slope
+        square = 0.999 * state.get("square", 0.0) + 0.001 * slope**2
+        rate = self.rate * (0.55 + 0.45 * np.cos(np.pi * share))
+        step = -rate * mean / (1 - 0.9**count) / (np.sqrt(square / (1 - 0.999**count)) + 1e-8)
+        return step, {"mean": mean, "square": square, "count": np.array(count)}

@@ -41,10 +41,11 @@ class AllAtOnce:
     degree: int = 3
     split: float = 2.0
     horizons: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
-    stage_iterations: int = 25
+    stage_iterations: int = 12
     iterations: int = 25
 
     label = "collocation"
+    tolerance = 1e-5
 
     def __post_init__(self) -> None:
         check_whole(self, "degree", "stage_iterations", "iterations")

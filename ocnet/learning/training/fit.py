@@ -158,7 +158,10 @@ def _model(attributes: dict[str, object], path: str | os.PathLike[str]) -> Neura
         known[name] = arctan(float(name[7:-1]))
     if sizes[0] == 0 or name not in known:
         what = "an expression" if sizes[0] == 0 else f"the activation '{name}'"
-        raise StorageError(f"load: '{path}' was made with {what}, which a file cannot hold; give model=...")
+        raise StorageError(
+            f"load: '{path}' was made with {what}, which a file cannot hold; give it: "
+            "learning.load(path, model)."
+        )
     time = bool(attributes["time"])
     widths = [int(sizes[0]) - time, *(int(s) for s in sizes[1:])]
     step = float(str(attributes["euler_step"]))

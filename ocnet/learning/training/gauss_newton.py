@@ -37,6 +37,7 @@ class GaussNewton:
 
     label = "Gauss-Newton"
     horizons = ()  # as far as the prediction follows the data
+    tolerance = 1e-5
 
     def __post_init__(self) -> None:
         check_whole(self, "iterations", "stage_iterations")

@@ -30,6 +30,7 @@ class Objective:
         self.model, self.samples, self.decay, self.free = model, samples, decay, free
         self.tolerance = tolerance
         self.start = np.full(len(samples.initial), samples.start)
+        self.held = 0  # so many trajectories keep their initial states all the same
         self.evaluations = 0
 
     @property
@@ -37,10 +38,10 @@ class Objective:
         """Number P of parameters; the rest of z are initial states."""
         return self.model.field.parameters
 
-    def until(self, end: float) -> Objective:
-        """Return the objective over the samples up to a time."""
+    def until(self, end: float, heavier: float = 1.0) -> Objective:
+        """Return the objective over the samples up to a time, with so many times the weight decay."""
         cut = self.samples.until(end)
-        return Objective(self.model, cut, self.decay, self.free, self.tolerance)
+        return Objective(self.model, cut, heavier * self.decay, self.free, self.tolerance)
 
     def split(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return θ (P,) and the initial states (trajectories, n)."""
@@ -93,6 +94,9 @@ class Objective:
         if self.free:
             for b in range(count):
                 own = slice(p + b * n, p + (b + 1) * n)
+                if b < self.held:
+                    matrix[own, own] = np.eye(n)
+                    continue
                 matrix[own, own] = rows[b, :, p:].T @ rows[b, :, p:]
                 matrix[own, :p] = rows[b, :, p:].T @ rows[b, :, :p]
                 matrix[:p, own] = matrix[own, :p].T

@@ -28,11 +28,12 @@ class LBFGS:
     """
 
     iterations: int = 10_000
-    stage_iterations: int = 300
+    stage_iterations: int = 150
     memory: int = 20
 
     label = "L-BFGS"
     horizons = ()  # as far as the prediction follows the data
+    tolerance = 1e-7  # the cost jumps by that much where the number of steps changes; line searches mind it
 
     def __post_init__(self) -> None:
         check_whole(self, "iterations", "stage_iterations", "memory")
@@ -63,4 +64,4 @@ class LBFGS:
             "ftol": 1e-12 if last else 1e-6,
         }
         found = minimize(value, state["z"], jac=True, method="L-BFGS-B", callback=follow, options=options)
-        return state | {"z": best[1]}, found.status != 1 and bool(np.isfinite(best[0]))  # 1: a limit
+        return state | {"z": best[1]}, found.status == 0 and bool(np.isfinite(best[0]))

@@ -16,17 +16,17 @@ from ocnet.learning.training.fit import CURVES, Fit
 from ocnet.learning.training.gauss_newton import GaussNewton, Report, State
 from ocnet.learning.training.objective import Objective
 from ocnet.learning.training.options import check_number
+from ocnet.learning.training.segments import Segments
 from ocnet.progress import live
 
+SEGMENT_STEPS = 30  # Gauss-Newton steps between two extensions of a horizon with segments beyond it
 SAVE_EVERY = 10.0  # seconds between two writes of a checkpoint
-LEAP, JUMP = (
-    1.3,
-    3.0,
-)  # a horizon grows at most so many times, and not past errors of so many times the present
+LEAP = 1.3  # a horizon grows at most so many times,
+JUMP = 3.0  # and not past errors of so many times the present
 
 
 class Method(Protocol):
-    """A way to lower the cost on one horizon: GaussNewton, LBFGS, Adam or AllAtOnce."""
+    """A way to lower the cost on one horizon: GaussNewton, LBFGS, Adam, Optax or AllAtOnce."""
 
     @property
     def label(self) -> str:
@@ -36,6 +36,11 @@ class Method(Protocol):
     @property
     def horizons(self) -> tuple[float, ...]:
         """Shares of the sample times to fit one after the other; empty: as far as the prediction follows."""
+        ...
+
+    @property
+    def tolerance(self) -> float:
+        """Of the integration while training, where `fit` is not told."""
         ...
 
     def run(self, objective: Objective, state: State, last: bool, report: Report) -> tuple[State, bool]:
@@ -58,10 +63,11 @@ def fit(
     *,
     theta: Any = None,
     rng: np.random.Generator | int | None = None,
-    growing: bool = True,
+    growing: bool | str = True,
     learn_initial: bool = False,
     weight_decay: float = 1e-3,
-    tolerance: float = 1e-5,
+    decay_start: float = 1.0,
+    tolerance: float | None = None,
     target: float | None = None,
     validation: Samples | None = None,
     patience: int = 20,
@@ -75,22 +81,28 @@ def fit(
     ----------
     model : NeuralODE
     samples : Samples
-    method : GaussNewton, LBFGS, Adam or AllAtOnce, optional
+    method : GaussNewton, LBFGS, Adam, Optax or AllAtOnce, optional
         GaussNewton() if not given.
     theta : array_like (P,), optional
         Where to begin; drawn by `rng` if not given.
     rng : numpy.random.Generator or int, optional
-    growing : bool
+    growing : bool or "segments"
         Begin with the first two sample times (AllAtOnce: with its own horizons) and extend the horizon, at
         most 1.3 times, up to where the prediction leaves the data, each time that the method came to rest or
         to its limit. Without it the whole horizon is fitted at once, which from random parameters mostly ends
-        in a poor local minimum.
+        in a poor local minimum. "segments": the horizon grows while the samples beyond it are fitted as short
+        segments with initial states of their own, by Gauss-Newton; then `method` takes the whole. It costs
+        four times as much and is for samples with gaps in which the states move far.
     learn_initial : bool
         Learn the initial states too, from those of the samples on.
     weight_decay : float
         In the squared unit of the states.
-    tolerance : float
-        Of the integration while training; the result is judged at the model's own.
+    decay_start : float
+        Homotopy: the weight decay begins so many times larger, and falls to `weight_decay` exponentially in
+        the share of the sample times that the horizon holds. 1 holds it.
+    tolerance : float, optional
+        Of the integration while training: the method's own if not given, 1e-5, or 1e-7 for L-BFGS, whose line
+        searches need a smooth cost. The result is judged at the model's own.
     target : float, optional
         Stop when the rms error on the whole horizon is below.
     validation : Samples, optional
@@ -129,11 +141,17 @@ def fit(
     chosen = GaussNewton() if method is None else method
     _check(model, samples, chosen, validation, patience, resume)
     check_number("fit", "weight_decay", weight_decay, 0.0, np.inf)
+    check_number("fit", "decay_start", decay_start, 1e-9, 1e9)
+    if not isinstance(growing, bool) and growing != "segments":
+        raise OptionError(f"fit: growing is {growing!r:.60}; expected True, False or 'segments'.")
+    tolerance = chosen.tolerance if tolerance is None else tolerance
     check_number("fit", "tolerance", tolerance, 1e-13, 0.1)
     objective = Objective(model, samples, float(weight_decay), learn_initial, tolerance)
     state = _first_state(objective, chosen, theta, rng, growing, resume)
     with live(f"neural ODE by {chosen.label}", progress) as show:
-        run = _Training(objective, chosen, target, validation, patience, checkpoint, resume, show)
+        run = _Training(
+            objective, chosen, decay_start, target, validation, patience, checkpoint, resume, show
+        )
         return run.follow(state)
 
 
@@ -141,11 +159,12 @@ class _Training:
     """One call of fit: what is recorded on the way, and when it ends."""
 
     def __init__(
-        self, objective: Objective, method: Method, target: float | None, validation: Samples | None,
-        patience: int, checkpoint: str | os.PathLike[str] | None, resume: Fit | None,
-        show: Callable[[int, float, float], None] | None,
+        self, objective: Objective, method: Method, decay_start: float, target: float | None,
+        validation: Samples | None, patience: int, checkpoint: str | os.PathLike[str] | None,
+        resume: Fit | None, show: Callable[[int, float, float], None] | None,
     ) -> None:  # fmt: skip
         self.objective, self.method, self.target = objective, method, target
+        self.decay_start = decay_start
         self.validation, self.patience, self.checkpoint, self.show = validation, patience, checkpoint, show
         self.rows = (
             [] if resume is None else list(zip(*(resume.history[name] for name in CURVES), strict=True))
@@ -160,10 +179,12 @@ class _Training:
         """Grow the horizon to the end, or until something ends training."""
         self.state, status = state, "failed"
         try:
+            if int(state["stage"]) == 0:
+                self._along_segments()
             while True:
                 stage = int(self.state["stage"])
                 last = stage == len(self.moments)
-                self.here = self.objective.until(self.moments[stage - 1]) if not last else self.objective
+                self.here = self.objective if last else self._shorter(stage)
                 self.state, rest = self.method.run(self.here, self.state, last, self._report)
                 if last:
                     status = "at rest" if rest else "iteration limit"
@@ -175,13 +196,31 @@ class _Training:
             status = "interrupted"
         return self._finish(status)
 
+    def _along_segments(self) -> None:
+        """Let the horizon grow with segments beyond it; only θ is kept of what is found there."""
+        segments, steps = Segments(self.objective), GaussNewton(iterations=SEGMENT_STEPS)
+        kept = self.state["z"]
+
+        def report(found: State, cost: float) -> None:
+            self._report(self.state | {"z": np.append(found["z"][:p], kept[p:])}, cost)
+
+        p, done = self.objective.parameters, False
+        while not done:
+            self.here, initial = segments.objective()
+            start = {"z": np.append(self.state["z"][:p], initial)}
+            found, _ = steps.run(self.here, start, True, report)
+            done = segments.take(self.here, found)
+        self.state = self.state | {"stage": np.array(len(self.moments))}
+
+    def _shorter(self, stage: int) -> Objective:
+        heavier = self.decay_start ** (1 - stage / len(self.moments))
+        return self.objective.until(self.moments[stage - 1], heavier)
+
     def _report(self, state: State, cost: float) -> None:
         """Record an iteration; stop where the target is reached or patience is over."""
         self.state = state
         theta = state["z"][: self.objective.parameters]
-        rms = np.sqrt(
-            max(0.0, 2 * cost - self.objective.decay * float(theta @ theta)) / self.here.samples.count
-        )
+        rms = np.sqrt(max(0.0, 2 * cost - self.here.decay * float(theta @ theta)) / self.here.samples.count)
         last = self.here is self.objective
         watched = np.nan
         if last and self.validation is not None:
@@ -264,7 +303,7 @@ def _first_state(
     method: Method,
     theta: Any,
     rng: np.random.Generator | int | None,
-    growing: bool,
+    growing: bool | str,
     resume: Fit | None,
 ) -> State:
     samples, field = objective.samples, objective.model.field
@@ -277,7 +316,8 @@ def _first_state(
         raise DataError(f"fit: theta[{np.flatnonzero(~np.isfinite(start))[0]}] is not finite.")
     z = np.concatenate([start, samples.initial.reshape(-1)]) if objective.free else start.copy()
     moments = len(np.unique(samples.times[samples.observed.any(axis=2)]))
-    return {"z": z, "stage": np.array(_counts(method, moments)[0] if growing else moments)}
+    first = 0 if growing == "segments" else _counts(method, moments)[0] if growing else moments
+    return {"z": z, "stage": np.array(first)}
 
 
 def _check(model: Any, samples: Any, method: Any, validation: Any, patience: Any, resume: Any) -> None:
