@@ -9,6 +9,7 @@ from ocnet.landscapes.cycles import LimitCycle, limit_cycle
 from ocnet.landscapes.equilibria import Equilibrium, Landscape, landscape
 from ocnet.methods.collocation import Collocation
 from ocnet.methods.hjb.grid import Grid
+from ocnet.methods.hjb.zoom import Zoom
 from ocnet.methods.pontryagin import Pontryagin
 from ocnet.methods.result import Status
 from ocnet.pareto import ParetoFront, pareto_front
@@ -42,6 +43,7 @@ __all__ = [
     "Steps",
     "Trajectory",
     "ValueFunction",
+    "Zoom",
     "attention",
     "descent",
     "dynamic_programming",

@@ -111,6 +111,11 @@ def solve_hjb(
             f"solve_hjb '{problem.name}': checkpoint is given; expected only for policy iteration in "
             "continuous time on an infinite horizon, which is what can go on from one. Leave it out."
         )
+    if grid.zooms and not policies:
+        raise UnsupportedError(
+            f"solve_hjb '{problem.name}': the grid has zooms, which only policy iteration in continuous time "
+            "on an infinite horizon can use. Leave them out."
+        )
     mirrored = policies and is_mirrored(hamiltonian, grid)
     _check_memory(problem, grid, mirrored, memory)
     identity = _identity(hamiltonian, grid, tolerance)
@@ -167,12 +172,12 @@ def _by_policies(
         "slices": Slices(grid, accuracy.values[None, :]),
         "error_grid": accuracy.grid,
         "errors": accuracy.error,
-        "monotone": monotone,
+        "monotone": monotone[: grid.size],
         "settled": settled,
         "residual": changes[-1],
         "history": np.array(state.history),
         "leak": state.leak,
-        "active": scheme.active(accuracy.values),
+        "active": scheme.active(accuracy.values[: grid.size]),
     }
 
 
@@ -281,7 +286,8 @@ def _identity(hamiltonian: Hamiltonian, grid: Grid, tolerance: float) -> np.ndar
     low, high = np.array(grid.lower), np.array(grid.upper)
     x = low + rng.uniform(size=(8, grid.dimension)) * (high - low)
     H = hamiltonian.value(0.0, x, rng.standard_normal(x.shape))
-    return np.concatenate([low, high, grid.shape, grid.grading, [tolerance, hamiltonian.rate], H])
+    zooms = [np.concatenate([z.centre, z.radius, [z.boxes, z.nodes]]) for z in grid.zooms]
+    return np.concatenate([low, high, grid.shape, grid.grading, *zooms, [tolerance, hamiltonian.rate], H])
 
 
 def depends_on_time(problem: Problem) -> bool:
@@ -292,7 +298,7 @@ def depends_on_time(problem: Problem) -> bool:
 
 def needed_bytes(grid: Grid, mirrored: bool) -> float:
     """Return about how many bytes a solve on a grid holds at its peak."""
-    n, size = grid.dimension, float(grid.size)
+    n, size = grid.dimension, float(grid.total)
     half = 0.5 * size if mirrored else size
     return 8.0 * (8 * size + half * (3 * n + 5)) * (1 + 2.0**-n)
 
@@ -365,7 +371,8 @@ def _check_memory(problem: Problem, grid: Grid, mirrored: bool, memory: float | 
     free = float(psutil.virtual_memory().available) if memory is None else float(memory)
     if needed > free:
         raise UnsupportedError(
-            f"solve_hjb '{problem.name}': {grid.size} nodes ({' × '.join(map(str, grid.shape))}) take about "
+            f"solve_hjb '{problem.name}': {grid.total} nodes ({' × '.join(map(str, grid.shape))}"
+            f"{' and those of zooms' if grid.zooms else ''}) take about "
             f"{needed:.3g} bytes and {free:.3g} may be used; take fewer nodes, or "
             "oc.solve(problem, oc.Pontryagin()), which needs no grid."
         )

@@ -85,7 +85,7 @@ class ValueFunction:
     @property
     def values(self) -> np.ndarray:
         """Values at the nodes (size,); on a finite horizon at its start."""
-        return self.slices.values[0]
+        return self.slices.values[0][: self.grid.size]
 
     @property
     def time(self) -> np.ndarray | None:
@@ -151,7 +151,7 @@ class ValueFunction:
             :meth:`upper_bound`), which takes longer and needs no other grid.
         """
         points, one = self._points(x)
-        e = np.maximum(self._errors(self.errors, points)[0], 0.0)
+        e = np.maximum(self._errors(self.errors, points), 0.0)
         e = e + self.residual + ROUNDING * (1 + np.abs(self.values).max())
         if closed_loop:
             e = np.maximum(e, np.abs(self.upper_bound(points) - self(points)))
@@ -161,10 +161,14 @@ class ValueFunction:
     def _errors(self) -> Any:
         from scipy.interpolate import RegularGridInterpolator
 
-        def linear(errors: np.ndarray, x: np.ndarray) -> tuple[np.ndarray]:
-            table = RegularGridInterpolator(self.error_grid.axes, errors.reshape(self.error_grid.shape))
-            low, high = np.array(self.grid.lower), np.array(self.grid.upper)
-            return (table(np.clip(x, low, high)),)
+        def linear(errors: np.ndarray, x: np.ndarray) -> np.ndarray:
+            result, grid = np.zeros(len(x)), self.error_grid
+            for patch, slot in zip(grid.patches, grid.slots, strict=True):
+                inside = np.flatnonzero(patch.contains(x))
+                if len(inside):
+                    table = RegularGridInterpolator(patch.axes, errors[slot].reshape(patch.shape))
+                    result[inside] = table(np.clip(x[inside], patch.lower, patch.upper))
+            return result
 
         return linear
 
@@ -172,11 +176,11 @@ class ValueFunction:
 
     @cached_property
     def error_estimate(self) -> float:
-        """The error that 95 % of the nodes do not exceed, as estimated from nested grids (units of the cost).
+        """The error that 95 % of the nodes of the grid do not exceed, by nested grids (units of the cost).
 
         `error_at` says it from place to place: kinks and cones hold the largest.
         """
-        return float(np.quantile(self.errors, 0.95))
+        return float(np.quantile(self.errors[: self.error_grid.size], 0.95))
 
     def closed_loop(self, x: ArrayLike, tf: float | None = None, at: Any = None) -> Paths:
         """Follow the feedback from states x (points, n), with the cost that it runs up.
@@ -324,13 +328,16 @@ class ValueFunction:
         scheme = str(self.stats.get("scheme", ""))
         if scheme == "policy-iteration" and not self.discrete:
             scheme += "; correction " + ("settled" if self.settled else "did not settle: values of order 1")
+        own = self.errors[: self.error_grid.size]
+        shape = " × ".join(map(str, self.grid.shape))
         lines = [
-            f"Value function of '{self.name}' on {' × '.join(map(str, self.grid.shape))} nodes of {box}",
+            f"Value function of '{self.name}' on {shape} nodes of {box}",
+            *(f"  zoom              {zoom.boxes} boxes about {zoom.centre}" for zoom in self.grid.zooms),
             f"  scheme            {scheme}",
             f"  values            {self.values.min():.6g} to {self.values.max():.6g}",
             f"  residual          {self.residual:.1e}",
             f"  error estimate    {self.error_estimate:.1e} at 95 % of the nodes, "
-            f"{np.median(self.errors):.1e} at half, {self.errors.max():.1e} at most",
+            f"{np.median(own):.1e} at half, {own.max():.1e} at most",
         ]
         if self.domain is not None:
             lines.append(

@@ -11,6 +11,7 @@ from ocnet.errors import StorageError
 from ocnet.methods.hjb.domain import Domain
 from ocnet.methods.hjb.grid import Grid
 from ocnet.methods.hjb.slices import Slices
+from ocnet.methods.hjb.zoom import Zoom
 from ocnet.trajectory import FORMAT, open_dataset
 from ocnet.value_function import ValueFunction
 
@@ -28,13 +29,17 @@ def write(value: ValueFunction, path: str | os.PathLike[str]) -> None:
     coarse = [f"error_x{d}" for d in range(value.dimension)]
     coordinates: dict[str, Any] = dict(zip(axes, value.grid.axes, strict=True))
     coordinates |= dict(zip(coarse, value.error_grid.axes, strict=True))
-    slices = value.slices.values.reshape(-1, *value.grid.shape)
+    size, coarse_size = value.grid.size, value.error_grid.size
+    slices = value.slices.values[:, :size].reshape(-1, *value.grid.shape)
     variables: dict[str, Any] = {
         "value": (axes, slices[0]) if value.time is None else (["time", *axes], slices),
         "monotone": (axes, value.monotone.reshape(value.grid.shape)),
-        "error": (coarse, value.errors.reshape(value.error_grid.shape)),
+        "error": (coarse, value.errors[:coarse_size].reshape(value.error_grid.shape)),
         "history": (["iteration", "entry"], value.history),
     }
+    if value.grid.zooms:
+        variables["value_in_zooms"] = (["node"], value.slices.values[0, size:])
+        variables["error_in_zooms"] = (["error_node"], value.errors[coarse_size:])
     if value.time is not None:
         coordinates["time"] = value.time
     attributes: dict[str, Any] = {
@@ -54,6 +59,9 @@ def write(value: ValueFunction, path: str | os.PathLike[str]) -> None:
     for name, grid in (("grid", value.grid), ("error_grid", value.error_grid)):
         attributes |= {f"{name}_lower": grid.lower, f"{name}_upper": grid.upper}
         attributes |= {f"{name}_shape": grid.shape, f"{name}_grading": grid.grading}
+        if grid.zooms:  # a row for each: centre, radius, boxes, nodes
+            rows = [(*zoom.centre, *zoom.radius, zoom.boxes, zoom.nodes) for zoom in grid.zooms]
+            attributes[f"{name}_zooms"] = np.array(rows, dtype=float).reshape(-1)
     if value.domain is not None:
         attributes |= {"leak": value.domain.leak, "active": value.domain.active}
         for name in ("holding", "holding_all"):
@@ -80,10 +88,10 @@ def read(path: str | os.PathLike[str], problem: Problem | None = None) -> ValueF
         value = ValueFunction(
             problem,
             str(a["name"]),
-            Slices(grid, np.asarray(data["value"]).reshape(-1, grid.size), time),
+            Slices(grid, _all(data, "value", grid), time),
             monotone=np.asarray(data["monotone"]).reshape(-1),
             error_grid=error_grid,
-            errors=np.asarray(data["error"]).reshape(-1),
+            errors=_all(data, "error", error_grid).reshape(-1),
             settled=bool(a["settled"]),
             residual=float(a["residual"]),
             history=np.asarray(data["history"]),
@@ -112,6 +120,16 @@ def read(path: str | os.PathLike[str], problem: Problem | None = None) -> ValueF
     return value
 
 
+def _all(data: Any, name: str, grid: Grid) -> np.ndarray:
+    """Return the values of all patches (M, total)."""
+    own = np.asarray(data[name]).reshape(-1, grid.size)
+    return np.hstack([own, np.asarray(data[f"{name}_in_zooms"]).reshape(1, -1)]) if grid.zooms else own
+
+
 def _grid(attributes: dict[str, Any], name: str) -> Grid:
     parts = [np.atleast_1d(attributes[f"{name}_{part}"]) for part in ("lower", "upper", "shape", "grading")]
-    return Grid(*parts)
+    n = len(parts[0])
+    rows = np.reshape(attributes.get(f"{name}_zooms", []), (-1, 2 * n + 2))
+    lower, upper, shape, grading = parts
+    zooms = [Zoom(row[:n], row[n:-2], int(row[-2]), int(row[-1])) for row in rows]
+    return Grid(lower, upper, shape, grading, zooms)

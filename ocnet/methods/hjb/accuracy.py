@@ -24,7 +24,7 @@ REACH = 1  # nodes around which the largest difference counts
 
 @dataclass
 class Accuracy:
-    """The best values on the finest grid (size,), and estimated errors (their own grid, size of that)."""
+    """The best values on the finest grid (total,), and estimated errors (their own grid, total of that)."""
 
     values: np.ndarray
     grid: Grid
@@ -34,17 +34,33 @@ class Accuracy:
 def extrapolated(
     grids: list[Grid], values: list[np.ndarray], order: int, plain: np.ndarray | None = None
 ) -> Accuracy:
-    """Extrapolate and estimate from values on two to four nested grids, the finest last.
+    """Extrapolate and estimate from values on two to four nested grids, the finest last, patch by patch.
 
     Parameters
     ----------
     grids : list of Grid
-    values : list of ndarray (size of each,)
+    values : list of ndarray (total of each,)
     order : int
         Of the scheme on smooth value functions.
-    plain : ndarray of bool (size,), optional
+    plain : ndarray of bool (total,), optional
         Nodes of the finest grid whose differences have order 1 nevertheless.
     """
+    parts = [
+        _on_patch(
+            [grid.patches[k] for grid in grids],
+            [v[grid.slots[k]] for v, grid in zip(values, grids, strict=True)],
+            order,
+            None if plain is None else plain[grids[-1].slots[k]],
+        )
+        for k in range(len(grids[-1].patches))
+    ]
+    best, errors = zip(*parts, strict=True)
+    return Accuracy(np.concatenate(best), grids[-2], np.concatenate(errors))
+
+
+def _on_patch(
+    grids: list[Grid], values: list[np.ndarray], order: int, plain: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
     target = grids[-2]
     tables = [Interpolation(grid) for grid in grids]
     full = 2.0**order
@@ -73,12 +89,13 @@ def extrapolated(
         near = _largest(tables[-1].onto(plain.astype(float), target), target) > 0
         of_order_one = _largest(tables[-1].onto(values[-1], target) - values[-2], target)
         error = np.where(near, np.maximum(error, SAFETY * of_order_one), error)
-    return Accuracy(best[-1], target, error)
+    return best[-1], error
 
 
 def between(better: np.ndarray, other: np.ndarray, grid: Grid) -> Accuracy:
     """Estimate the error of values by their distance from less accurate ones on the same grid."""
-    return Accuracy(better, grid, _largest(better - other, grid))
+    gaps = [_largest(better[s] - other[s], patch) for s, patch in zip(grid.slots, grid.patches, strict=True)]
+    return Accuracy(better, grid, np.concatenate(gaps))
 
 
 def plain(values: list[np.ndarray], grids: list[Grid]) -> Accuracy:

@@ -11,7 +11,7 @@ import numpy as np
 from ocnet.errors import StorageError
 from ocnet.methods.hjb.levels import State
 
-ARRAYS = ("values", "monotone", "start", "plain")
+ARRAYS = ("values", "monotone", "start", "stencils")
 
 
 class Checkpoint:

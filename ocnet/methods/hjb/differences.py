@@ -1,4 +1,9 @@
-"""One-sided differences of any odd order on the nodes of a grid, and the residual that they leave."""
+"""One-sided differences of any odd order on the nodes of a grid, and the residual that they leave.
+
+Stencils of high order look back: a forward difference uses a node behind. Beside a concave kink, from which
+paths part to both sides, that node belongs to the other branch of the value function. There stencils of order
+2 can look ahead only, so that no branch feels the other one.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +16,9 @@ from numba import njit
 from ocnet.methods.hjb.grid import Grid
 
 _compiled: Any = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
+
+FULL, AHEAD, PLAIN = 0, 1, 2  # stencils of a node: of full order; of order 2, ahead only; of order 1
+SHARP = 4.0  # times the bends two nodes away on both sides: a kink
 
 
 class Differences:
@@ -27,18 +35,21 @@ class Differences:
 
     Attributes
     ----------
-    plain : ndarray of bool (size,)
-        Nodes at which differences have order 1 nevertheless; none at first.
+    stencils : ndarray of int8 (size,)
+        FULL, AHEAD or PLAIN at each node; FULL everywhere at first.
     """
 
     def __init__(self, grid: Grid, order: int) -> None:
         self.grid = grid
         self.order = order = min(order, min(grid.shape) - 1)
-        self.plain = np.zeros(grid.size, dtype=np.bool_)
+        self.stencils = np.zeros(grid.size, dtype=np.int8)
         # Tuples have lengths that the compiler knows: loops over axes and stencils are unrolled.
+        self._nodes = np.zeros((grid.dimension, max(grid.shape)))
+        for d, nodes in enumerate(grid.axes):
+            self._nodes[d, : len(nodes)] = nodes
         strides = tuple(int(np.prod(grid.shape[d + 1 :])) for d in range(grid.dimension))
-        lengths = ((0,) * 2, (0,) * (order + 1))
-        self._tables = (strides, *lengths, *_tables(grid, 1), *_tables(grid, order))
+        lengths = ((0,) * 3, (0,) * (order + 1))
+        self._tables = (strides, *lengths, *_low_tables(grid), *_tables(grid, order))
 
     @cached_property
     def shape(self) -> np.ndarray:
@@ -55,28 +66,58 @@ class Differences:
         walls : bool
             Whether the differences out of the box are −∞ (backward) and ∞ (forward).
         """
-        return _sides(values, self.shape, self.plain, *self._tables, first, last, walls)
+        return _sides(values, self.shape, self.stencils, *self._tables, first, last, walls)
 
     def residual(
         self, values: np.ndarray, drift: np.ndarray, stage: np.ndarray, rate: float, first: int = 0
     ) -> np.ndarray:
         """Return stage + drift·p − rate·v (count,), p from the side of the drift, from node `first` on."""
-        return _residual(values, self.shape, self.plain, *self._tables, drift, stage, rate, first)
+        return _residual(values, self.shape, self.stencils, *self._tables, drift, stage, rate, first)
+
+    def kinks(self, values: np.ndarray, floor: float, first: int, last: int) -> np.ndarray:
+        """Return FULL or AHEAD (last − first,): AHEAD beside concave kinks of grid values (size,).
+
+        A kink is a bend that is sharper than those two nodes away on both sides along an axis.
+
+        Parameters
+        ----------
+        values : ndarray (size,)
+        floor : float
+            Bends that move values by less than this are none.
+        first, last : int
+        """
+        return _kinks(values, self.shape, self._tables[0], self._nodes, floor, first, last)
 
 
 def _tables(grid: Grid, order: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return where stencils start (2, n, most) and their weights (2, n, most, order + 1): back, forth."""
+    """Return where stencils start (2, n, most) and their weights (2, n, most, order + 1): back, forth.
+
+    Of odd order they use a node behind for every two ahead; of even order they look ahead only.
+    """
     n, most = grid.dimension, max(grid.shape)
     starts = np.zeros((2, n, most), dtype=np.int64)
     weights = np.zeros((2, n, most, order + 1))
     for d, nodes in enumerate(grid.axes):
         i = np.arange(len(nodes))
-        for side, first in enumerate((i - (order + 1) // 2, i - (order - 1) // 2)):
+        back = (order + 1) // 2 if order % 2 else order
+        for side, first in enumerate((i - back, i + back - order)):
             start = np.clip(first, 0, len(nodes) - order - 1)
             starts[side, d, i] = start
             stencil = nodes[start[:, None] + np.arange(order + 1)]
             weights[side, d, i] = derivative_weights(stencil, i - start)
     return starts, weights
+
+
+def _low_tables(grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+    """Return the tables of AHEAD and of PLAIN, (2, …) each; of order 1 with a weight of 0 more."""
+    ahead, narrow = _tables(grid, 2), _tables(grid, 1)
+    starts, weights = narrow[0].copy(), np.zeros((*narrow[1].shape[:-1], 3))
+    weights[..., :2] = narrow[1]
+    for d, count in enumerate(grid.shape):
+        over = starts[:, d] > count - 3  # the third node would lie outside
+        weights[:, d][over] = np.roll(weights[:, d][over], 1, axis=-1)
+        starts[:, d] -= over
+    return np.stack([ahead[0], starts]), np.stack([ahead[1], weights])
 
 
 def derivative_weights(nodes: np.ndarray, at: np.ndarray) -> np.ndarray:
@@ -145,12 +186,12 @@ def _derivative(
 def _sides(
     values: np.ndarray,
     shape: np.ndarray,
-    plain: np.ndarray,
+    stencils: np.ndarray,
     strides: tuple[int, ...],
-    stencil_1: tuple[int, ...],
+    stencil_low: tuple[int, ...],
     stencil: tuple[int, ...],
-    starts_1: np.ndarray,
-    weights_1: np.ndarray,
+    starts_low: np.ndarray,
+    weights_low: np.ndarray,
     starts: np.ndarray,
     weights: np.ndarray,
     first: int,
@@ -163,8 +204,9 @@ def _sides(
         for d in range(n):
             i = index[d]
             for side in range(2):
-                if plain[k]:
-                    p = _derivative(values, k, i, strides[d], d, side, starts_1, weights_1, stencil_1)
+                if stencils[k]:
+                    low, w = starts_low[stencils[k] - 1], weights_low[stencils[k] - 1]
+                    p = _derivative(values, k, i, strides[d], d, side, low, w, stencil_low)
                 else:
                     p = _derivative(values, k, i, strides[d], d, side, starts, weights, stencil)
                 if side == 0:
@@ -183,12 +225,12 @@ def _sides(
 def _residual(
     values: np.ndarray,
     shape: np.ndarray,
-    plain: np.ndarray,
+    stencils: np.ndarray,
     strides: tuple[int, ...],
-    stencil_1: tuple[int, ...],
+    stencil_low: tuple[int, ...],
     stencil: tuple[int, ...],
-    starts_1: np.ndarray,
-    weights_1: np.ndarray,
+    starts_low: np.ndarray,
+    weights_low: np.ndarray,
     starts: np.ndarray,
     weights: np.ndarray,
     drift: np.ndarray,
@@ -204,11 +246,45 @@ def _residual(
             f = drift[k - first, d]
             if f != 0.0:
                 i, side = index[d], 1 if f > 0.0 else 0
-                if plain[k]:
-                    p = _derivative(values, k, i, strides[d], d, side, starts_1, weights_1, stencil_1)
+                if stencils[k]:
+                    low, w = starts_low[stencils[k] - 1], weights_low[stencils[k] - 1]
+                    p = _derivative(values, k, i, strides[d], d, side, low, w, stencil_low)
                 else:
                     p = _derivative(values, k, i, strides[d], d, side, starts, weights, stencil)
                 total += f * p
         result[k - first] = total
+        _advance(index, shape)
+    return result
+
+
+@_compiled
+def _bend(values: np.ndarray, nodes: np.ndarray, k: int, j: int, stride: int) -> float:
+    """Return by how much the slope falls at node j of an axis, which is node k of the grid."""
+    before = (values[k] - values[k - stride]) / (nodes[j] - nodes[j - 1])
+    return before - (values[k + stride] - values[k]) / (nodes[j + 1] - nodes[j])
+
+
+@_compiled
+def _kinks(
+    values: np.ndarray,
+    shape: np.ndarray,
+    strides: tuple[int, ...],
+    nodes: np.ndarray,
+    floor: float,
+    first: int,
+    last: int,
+) -> np.ndarray:
+    n, index = len(strides), _index(first, shape)
+    result = np.zeros(last - first, dtype=np.int8)
+    for k in range(first, last):
+        for d in range(n):
+            for j in range(max(index[d] - 1, 3), min(index[d] + 2, shape[d] - 3)):
+                here = k + (j - index[d]) * strides[d]
+                bend = _bend(values, nodes[d], here, j, strides[d])
+                if bend * (nodes[d, j + 1] - nodes[d, j]) > floor:
+                    left = abs(_bend(values, nodes[d], here - 2 * strides[d], j - 2, strides[d]))
+                    right = abs(_bend(values, nodes[d], here + 2 * strides[d], j + 2, strides[d]))
+                    if bend > SHARP * max(left, right):
+                        result[k - first] = AHEAD
         _advance(index, shape)
     return result

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import casadi as ca
 import numpy as np
+from scipy.optimize import root
 
 from ocnet.errors import ProblemError
-from ocnet.methods.hjb.grid import Grid
+from ocnet.methods.hjb.grid import FEWEST_INSIDE, Grid
+from ocnet.methods.hjb.zoom import Zoom
 from ocnet.pointwise import evaluate
 
 if TYPE_CHECKING:
@@ -18,6 +20,10 @@ FACES = 400  # points that are tried on each face
 GROWTH, MOST_GROWTHS = 1.1, 80
 MARGIN = 1.1
 NODES = (4001, 481, 81, 41, 17, 11)  # along each axis, by the number of states
+STARTS = 100  # of the search for equilibria
+STILL = 1e-10  # speed at an equilibrium, relative to the largest at the starts
+SAME = 1e-4  # of the box: equilibria that are closer are one
+SHARE = 1 / 3  # of the box that the largest box of a zoom takes along each axis
 GRADING = 2.0  # about 0, an unstable equilibrium of many systems, at which value functions have cones
 
 
@@ -97,6 +103,28 @@ class Speeds:
                 worst[i] = max(worst[i], float(speed.max()))
         return worst
 
+    def motion(self, x: np.ndarray) -> np.ndarray:
+        """Return ẋ (points, n) at states (points, n) under controls in the middle of their bounds."""
+        return evaluate(self._flow, np.zeros(len(x)), x, *self._fixed)[0]
+
+    def unstable(self, lower: np.ndarray, upper: np.ndarray) -> list[np.ndarray]:
+        """Return the unstable equilibria (n,) inside a box, as far as a search finds them."""
+        starts = lower + np.random.default_rng(0).uniform(size=(STARTS, self.nx)) * (upper - lower)
+        scale, found = float(np.abs(self.motion(starts)).max()), list[np.ndarray]()
+        for start in np.vstack([np.zeros((1, self.nx)), starts]):
+            answer = root(lambda x: self.motion(np.asarray(x)[None, :])[0], start, tol=1e-13)
+            x = np.asarray(answer.x, dtype=float)
+            inside = ((x > lower) & (x < upper)).all()
+            still = inside and np.abs(self.motion(x[None, :])).max() <= STILL * scale
+            if still and not any((np.abs(x - y) <= SAME * (upper - lower)).all() for y in found):
+                found.append(np.where(np.abs(x) <= 1e-9 * (upper - lower), 0.0, x))
+        return [x for x in found if self._growth(x, 1e-5 * (upper - lower)) > 0]
+
+    def _growth(self, x: np.ndarray, steps: np.ndarray) -> float:
+        """Return the largest real part of the eigenvalues of the linearised flow, by central differences."""
+        ahead, behind = (self.motion(x + sign * np.diag(steps)) for sign in (1, -1))
+        return float(np.linalg.eigvals((ahead - behind) / (2 * steps[:, None])).real.max())
+
     def holding(self, lower: np.ndarray, upper: np.ndarray, every: bool) -> np.ndarray | None:
         """Return the factors (n,) by which a box has to grow to hold all paths, None if none were found."""
         if every and not (self.bounded and self.affine):
@@ -110,7 +138,7 @@ class Speeds:
         return None
 
 
-def suggest(problem: Problem, shape: Any = None) -> Grid:
+def suggest(problem: Problem, shape: Any = None, zoom: bool = False) -> Grid:
     """Propose a grid: the smallest box about 0 that the uncontrolled dynamics do not leave, and a tenth more.
 
     Bounds of states, where there are any, are the box; the other axes are finer near 0. See
@@ -135,4 +163,17 @@ def suggest(problem: Problem, shape: Any = None) -> Grid:
     size = MARGIN * factor * radius
     lower = np.where(np.isfinite(bounds.x_lower), bounds.x_lower, -size)
     upper = np.where(np.isfinite(bounds.x_upper), bounds.x_upper, size)
-    return Grid(lower, upper, shape, np.where(lower == -upper, GRADING, 0.0))
+    grading = np.where(lower == -upper, GRADING, 0.0)
+    grid = Grid(lower, upper, shape, grading)
+    zooms = zooms_about(speeds.unstable(lower, upper), lower, upper) if zoom else []
+    return Grid(lower, upper, shape, grading, [z for z in zooms if grid.inside(z) >= FEWEST_INSIDE])
+
+
+def zooms_about(centres: list[np.ndarray], lower: np.ndarray, upper: np.ndarray) -> list[Zoom]:
+    """Return a zoom about each state, as large as a share of the box, its walls and the others allow."""
+    half, result = 0.5 * (upper - lower), list[Zoom]()
+    for k, x in enumerate(centres):
+        others = [0.9 * float(np.abs((x - y) / half).max()) / 2 for j, y in enumerate(centres) if j != k]
+        to_walls = 0.9 * float((np.fmin(x - lower, upper - x) / half).min())
+        result.append(Zoom(x, min(SHARE, to_walls, *others) * half))
+    return result

@@ -71,6 +71,37 @@ class Interpolation:
             result = np.moveaxis(product.reshape(len(wanted), *moved.shape[1:]), 0, d)
         return np.ascontiguousarray(result).reshape(-1)
 
+    def matrix(self, x: np.ndarray, linear: bool = False) -> csr_matrix:
+        """Return the matrix (points, size) that takes values at the nodes to those at points x (points, n).
+
+        Parameters
+        ----------
+        x : ndarray (points, n)
+        linear : bool
+            Whether to interpolate linearly along each axis, which preserves order.
+        """
+        points = len(x)
+        columns, weights = np.zeros((points, 1), dtype=np.int64), np.ones((points, 1))
+        for d in range(self.grid.dimension):
+            count = int(self.shape[d])
+            if linear:
+                first, w = _linear_at(np.ascontiguousarray(x[:, d]), self.nodes[d, :count])
+            else:
+                first, w = _weights_at(np.ascontiguousarray(x[:, d]), self.nodes[d], self.slopes[d], count)
+            index = first[:, None] + np.arange(w.shape[1])
+            columns = (columns[:, :, None] * count + index[:, None, :]).reshape(points, -1)
+            weights = (weights[:, :, None] * w[:, None, :]).reshape(points, -1)
+        rows = np.repeat(np.arange(points), weights.shape[1])
+        kept = np.abs(weights).reshape(-1) > 1e-14
+        parts = (weights.reshape(-1)[kept], (rows[kept], columns.reshape(-1)[kept]))
+        return csr_matrix(parts, shape=(points, self.grid.size))
+
+
+def _linear_at(x: np.ndarray, nodes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    first = np.clip(np.searchsorted(nodes, x, side="right") - 1, 0, len(nodes) - 2)
+    s = np.clip((x - nodes[first]) / (nodes[first + 1] - nodes[first]), 0.0, 1.0)
+    return first, np.stack([1 - s, s], axis=1)
+
 
 @_compiled
 def _weights(

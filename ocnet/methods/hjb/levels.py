@@ -6,17 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.ndimage import binary_dilation
 
 from ocnet.hamiltonian import Hamiltonian
+from ocnet.methods.hjb.differences import PLAIN
 from ocnet.methods.hjb.grid import Grid
-from ocnet.methods.hjb.interpolation import Interpolation
-from ocnet.methods.hjb.scheme import Scheme
+from ocnet.methods.hjb.patches import Patches, given_back, onto
 
 ORDER = 3
-POLICIES = 40  # updates of the feedback in each phase of a level
+POLICIES = 40  # updates of the monotone feedback on a level, at most
+UPDATES = 120  # of the accurate feedback in each attempt, at most
+STALLED = 20  # updates without a smaller change: the correction does not settle
 CORRECTIONS = 5  # of the values between two updates, at most
-FALLEN = 0.7  # times the last change: the next update is followed by one correction more
+KINKS = 6  # updates before which kinks are looked for; their stencils then stay as they are
+BEND = 1e-7  # of the values, relative to 1 + the largest: bends that are smaller are no kinks
 ROUNDS = 4  # of sweeps between two updates of the monotone feedback
 ATTEMPTS = 4  # of the correction, each with more nodes at order 1
 GROWN = 5.0  # times the smallest change so far: the correction diverges
@@ -36,16 +38,16 @@ class State:
     phase : {"monotone", "accurate"}
     iteration : int
         Updates made in this phase.
-    values : ndarray (size,)
-        What the phase works on.
-    monotone, start : ndarray (size,)
+    values : ndarray (total,)
+        On all patches of the grid: what the phase works on.
+    monotone, start : ndarray (total,)
         The monotone values of this level once they are known, and where its accurate values start.
     done : list of (ndarray, ndarray, bool)
         Monotone values, accurate values, and whether these settled, of the levels that are finished.
     history : list of (level, phase number, iteration, change)
     leak : float
-    plain : ndarray of bool (size,)
-        Nodes of the accurate phase that were given back to order 1.
+    stencils : ndarray of int8 (total,)
+        Of the nodes in the accurate phase: of full order, looking ahead only, or given back to order 1.
     least : float
         Smallest change of the accurate phase so far.
     """
@@ -59,7 +61,7 @@ class State:
     done: list[tuple[np.ndarray, np.ndarray, bool]] = field(default_factory=list)
     history: list[tuple[int, int, int, float]] = field(default_factory=list)
     leak: float = 0.0
-    plain: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
+    stencils: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int8))
     least: float = np.inf
 
 
@@ -98,7 +100,7 @@ class PolicyIteration:
 
     Attributes
     ----------
-    plain : ndarray of bool (size,)
+    plain : ndarray of bool (total,)
         Nodes of the finest grid that were given back to order 1, after the run.
     """
 
@@ -122,7 +124,7 @@ class PolicyIteration:
         state = State() if state is None else state
         while state.level < len(self.grids):
             grid = self.grids[state.level]
-            scheme = Scheme(self.hamiltonian, grid, self.mirrored, ORDER, self.threads)
+            scheme = Patches(self.hamiltonian, grid, self.mirrored, ORDER, self.threads)
             if state.phase == "monotone":
                 if state.iteration == 0:
                     self._begin(state)
@@ -134,25 +136,25 @@ class PolicyIteration:
         """Start a level: accurate values interpolated, monotone ones with half the last error."""
         grid = self.grids[state.level]
         if state.level == 0:
-            state.values, state.start = np.zeros(grid.size), np.zeros(0)
+            state.values, state.start = np.zeros(grid.total), np.zeros(0)
             return
-        coarse = Interpolation(self.grids[state.level - 1])
+        coarse = self.grids[state.level - 1]
         monotone, accurate, _ = state.done[-1]
-        state.start = coarse.onto(accurate, grid)
-        state.values = state.start + 0.5 * coarse.onto(monotone - accurate, grid)
+        state.start = onto(accurate, coarse, grid)
+        state.values = state.start + 0.5 * onto(monotone - accurate, coarse, grid)
 
-    def _monotone(self, scheme: Scheme, state: State) -> None:
+    def _monotone(self, scheme: Patches, state: State) -> None:
         values = state.values
         while state.iteration < POLICIES:
             self._save(state)
-            feedback = scheme.policy(values, scheme.monotone)
+            feedback = scheme.policy(values, False)
             operator = scheme.operator(feedback)
-            residual = scheme.residual(values, scheme.monotone, feedback)
-            change = float(np.abs(residual * operator[1]).max())
+            residual = scheme.residual(values, False, feedback)
+            change = max(float(np.abs(r * o[1]).max()) for r, o in zip(residual, operator, strict=True))
             demand = self._demand(values)
             rounds = ROUNDS if state.level else 4 * ROUNDS
-            values += scheme.correction(operator, residual, 0.1 * demand, rounds)[0]
-            state.leak = feedback.leak
+            values += scheme.correction(operator, residual, 0.1 * demand, rounds)
+            state.leak = feedback[0].leak
             self._next(state, 0, change)
             if change < demand:
                 break
@@ -161,21 +163,25 @@ class PolicyIteration:
             state.start = state.monotone
         state.values = state.start.copy()
 
-    def _accurate(self, scheme: Scheme, state: State) -> None:
+    def _accurate(self, scheme: Patches, state: State) -> None:
         """Correct to high order; nodes that do not settle go back to order 1, with their neighbours."""
         values = state.values
-        if len(state.plain) != len(values):  # the phase begins
-            state.plain = np.zeros(len(values), dtype=np.bool_)
-        scheme.accurate.plain[:] = state.plain
+        if len(state.stencils) != len(values):  # the phase begins
+            state.stencils = np.zeros(len(values), dtype=np.int8)
+        scheme.use(state.stencils)
         change = np.inf
-        while state.iteration < POLICIES * ATTEMPTS:
+        while state.iteration < UPDATES * ATTEMPTS:
             self._save(state)
-            feedback = scheme.policy(values, scheme.accurate)
+            if scheme.grid.zooms and state.iteration % UPDATES < KINKS:
+                found = scheme.kinks(values, BEND * (1.0 + float(np.abs(values).max())))
+                state.stencils = np.where(given_back(state.stencils), PLAIN, found).astype(np.int8)
+                scheme.use(state.stencils)
+            feedback = scheme.policy(values, True)
             operator = scheme.operator(feedback)
             before, change = values.copy(), 0.0
             for _ in range(_corrections(state)):
-                residual = scheme.residual(values, scheme.accurate, feedback)
-                step, _ = scheme.correction(operator, residual, 0.0, 1)
+                residual = scheme.residual(values, True, feedback)
+                step = scheme.correction(operator, residual, 0.0, 1)
                 values += step
                 moved = float(np.abs(step).max())
                 change = max(change, moved)
@@ -185,27 +191,25 @@ class PolicyIteration:
             demand = self._demand(before)
             if change <= demand:
                 break
-            if not change < GROWN * state.least or state.iteration % POLICIES == 0:
+            if not change < GROWN * state.least or _stalled(state):
                 self._give_back(scheme, state, before, demand)
             else:
-                state.least = min(state.least, change)
+                if change < state.least:
+                    state.least, state.start = change, before
         settled = change <= self._demand(values)
         accurate = values if settled else state.monotone.copy()
         state.done.append((state.monotone, accurate, settled))
-        self.plain = state.plain
+        self.plain = given_back(state.stencils)
         state.level, state.phase, state.iteration = state.level + 1, "monotone", 0
-        state.plain, state.least = np.zeros(0, dtype=np.bool_), np.inf
+        state.stencils, state.least = np.zeros(0, dtype=np.int8), np.inf
 
-    def _give_back(self, scheme: Scheme, state: State, before: np.ndarray, demand: float) -> None:
-        shape = scheme.grid.shape
+    def _give_back(self, scheme: Patches, state: State, before: np.ndarray, demand: float) -> None:
         moved = np.nan_to_num(np.abs(state.values - before), nan=np.inf)
-        bad = (moved > max(demand, 0.1 * state.least)).reshape(shape)
-        bad = binary_dilation(bad, np.ones((3,) * len(shape)), iterations=SPREAD).reshape(-1)
-        state.plain |= bad
-        scheme.accurate.plain[:] = state.plain
-        state.values[:] = np.where(state.plain, state.monotone, state.start)
+        state.stencils[scheme.around(moved > max(demand, 0.1 * state.least), SPREAD)] = PLAIN
+        scheme.use(state.stencils)
+        state.values[:] = state.start
         state.least = np.inf
-        state.iteration += -state.iteration % POLICIES
+        state.iteration += -state.iteration % UPDATES
 
     def _demand(self, values: np.ndarray) -> float:
         return self.tolerance * (1.0 + float(np.abs(values).max()))
@@ -222,11 +226,18 @@ class PolicyIteration:
             self.report(self.updates, float(np.abs(state.values).max()), change)
 
 
+def _stalled(state: State) -> bool:
+    """Return whether the changes of this attempt have not fallen for long, or there were too many."""
+    done = (state.iteration - 1) % UPDATES + 1
+    changes = [change for *_, change in state.history[-done:]]
+    return done == UPDATES or (done > STALLED and min(changes[-STALLED:]) >= min(changes[:-STALLED]))
+
+
 def _corrections(state: State) -> int:
     """Return how many corrections follow the next update: one more each time the change falls."""
     last, count = 0.0, 1
     for level, phase, _, change in state.history:
         if level == state.level and phase == 1:
-            count = min(count + 1, CORRECTIONS) if change < FALLEN * last else 1
+            count = min(count + 1, CORRECTIONS) if change < last else 1
             last = change
     return count

@@ -111,7 +111,7 @@ class Scheme:
         return result
 
     def operator(self, feedback: Feedback) -> Any:
-        """Return what :meth:`correction` needs of a feedback."""
+        """Return what the sweeps need of a feedback; see :func:`ocnet.methods.hjb.sweeps.rates`."""
         weights, inverse = np.empty(feedback.drift.shape, dtype=np.float32), np.empty(self.count)
 
         def compute(here: slice) -> None:
@@ -130,30 +130,23 @@ class Scheme:
         portions = -(-self.count // PORTION)
         each(part, portions, threads if portions >= fewest else 1)
 
-    def correction(
-        self, operator: Any, residual: np.ndarray, tolerance: float, rounds: int
-    ) -> tuple[np.ndarray, float]:
-        """Solve the monotone equation of a feedback for a residual (count,) by rounds of sweeps from 0.
-
-        Returns
-        -------
-        correction : ndarray (size,)
-            Of the values, in single precision.
-        change : float
-            The largest change in the last round.
-        """
-        weights, inverse = operator
-        source = (residual * inverse).astype(np.float32)
-        values, change = np.zeros(self.grid.size, dtype=np.float32), np.inf
-        for _ in range(rounds):
-            change = sweep_round(
-                values, weights, source, self.shape, self.directions, self.mirrored, self.threads
-            )
-            if not change > tolerance:
-                break
+    def swept(self, values: np.ndarray, weights: np.ndarray, source: np.ndarray) -> float:
+        """Sweep once in each direction over values (size,), in place, and return the largest change."""
+        shape, ways = self.shape, self.directions
+        change = sweep_round(values, weights, source, shape, ways, self.mirrored, self.threads)
         if self.mirrored:
             values[self.count :] = values[: self.grid.size - self.count][::-1]
-        return values, change
+        return change
+
+    def kinks(self, values: np.ndarray, floor: float, stencils: np.ndarray) -> None:
+        """Fill in which stencils (size,) grid values ask for; see :meth:`Differences.kinks`."""
+
+        def look(here: slice) -> None:
+            stencils[here] = self.accurate.kinks(values, floor, here.start, here.stop)
+
+        self.everywhere(look, self.threads)
+        if self.mirrored:
+            stencils[self.count :] = stencils[: self.grid.size - self.count][::-1]
 
     def active(self, values: np.ndarray) -> float:
         """Return the share of the nodes on faces at which the best control without walls leaves the box."""

@@ -37,10 +37,13 @@ def test_sweeps_solve_the_sparse_system(shape, mirrored):
                 matrix[k, k] += r
                 matrix[k, k + side * strides[d]] -= r
     feedback = Feedback(drift[: scheme.count], source[: scheme.count], 0.0)
-    values, operator = np.zeros(grid.size), scheme.operator(feedback)
+    values, (weights, inverse) = np.zeros(grid.size), scheme.operator(feedback)
     for _ in range(3):  # each in single precision, for the residual of the last
         residual = scheme.residual(values, scheme.monotone, feedback)
-        step, left = scheme.correction(operator, residual, 0.0, 500)
+        step, source_of_step = np.zeros(grid.size, dtype=np.float32), (residual * inverse).astype(np.float32)
+        for _ in range(500):
+            if not (left := scheme.swept(step, weights, source_of_step)):
+                break
         assert left <= 1e-6 * np.abs(residual).max()
         values += step
     np.testing.assert_allclose(values, spsolve(matrix.tocsr(), source), atol=1e-10)
