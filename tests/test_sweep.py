@@ -249,12 +249,14 @@ def test_an_executor_that_breaks_leaves_its_store(tmp_path):
 
 
 SCRIPT = """
+    import signal
     import sys
     import numpy as np
     import ocnet as oc
     from tests.sweep_builds import logged
 
     if __name__ == "__main__":
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
         store, log, count, workers = sys.argv[1:]
         grid = {"log": [log], "rate": np.linspace(0.1, 2.0, int(count))}
         found = oc.sweep(logged, grid, executor=int(workers), store=store)
