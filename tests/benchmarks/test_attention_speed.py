@@ -50,7 +50,7 @@ def in_turn(network, action, times):
     ("attention", "reach", "most"),
     [
         pytest.param(Everything(), 1000, 3.0, id="full, local synapses"),
-        pytest.param(Everything(), None, 3.0, id="full, synapses anywhere"),
+        pytest.param(Everything(), None, 3.5, id="full, synapses anywhere"),
         pytest.param(JumpingWindow(8), 1000, 4.5, id="jumping window, local synapses"),
         pytest.param(JumpingWindow(8), None, 16.0, id="jumping window, synapses anywhere"),
     ],
@@ -58,8 +58,9 @@ def in_turn(network, action, times):
 def test_a_million_neurons(attention, reach, most):
     """Whole relaxations, with all that is done besides updates: choosing, resting neurons, E, residuals.
 
-    The full network's updates take no more than three products each. A window's exceed that: with synapses
-    anywhere most of its time is spent on steps and scores, which are followed by few updates.
+    The full network's updates take no more than three products each with local synapses; with synapses
+    anywhere the product's own time changes by half from one process to the next. A window's exceed that: with
+    synapses anywhere most of its time is spent on steps and scores, which are followed by few updates.
     """
     relax(random_network(2000, 10_000), attention)  # compiles
     network = random_network(1_000_000, 5_000_000, reach)
