@@ -116,6 +116,11 @@ def _equal(x: Interval, y: Interval) -> Interval:
     return _truth(meet & (x[0] == x[1]) & (y[0] == y[1]), meet)
 
 
+def _unequal(x: Interval, y: Interval) -> Interval:
+    sure, possible = _equal(x, y)
+    return 1 - possible, 1 - sure
+
+
 def _where(condition: Interval, x: Interval) -> Interval:
     """Return x where the condition is true and 0 where it is false, both where that is not decided."""
     sure, possible = _surely(condition), _possibly(condition)
@@ -168,7 +173,7 @@ _TWO: dict[int, Callable[[Interval, Interval], Interval]] = {
     ca.OP_LT: lambda x, y: _truth(x[1] < y[0], x[0] < y[1]),
     ca.OP_LE: lambda x, y: _truth(x[1] <= y[0], x[0] <= y[1]),
     ca.OP_EQ: _equal,
-    ca.OP_NE: lambda x, y: tuple(1 - b for b in _equal(x, y)[::-1]),  # type: ignore[return-value]
+    ca.OP_NE: _unequal,
     ca.OP_AND: lambda x, y: _truth(_surely(x) & _surely(y), _possibly(x) & _possibly(y)),
     ca.OP_OR: lambda x, y: _truth(_surely(x) | _surely(y), _possibly(x) | _possibly(y)),
     ca.OP_IF_ELSE_ZERO: _where,

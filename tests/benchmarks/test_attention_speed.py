@@ -50,7 +50,7 @@ def in_turn(network, action, times):
     ("attention", "reach", "most"),
     [
         pytest.param(Everything(), 1000, 3.0, id="full, local synapses"),
-        pytest.param(Everything(), None, 3.5, id="full, synapses anywhere"),
+        pytest.param(Everything(), None, 3.0, id="full, synapses anywhere"),
         pytest.param(JumpingWindow(8), 1000, 4.5, id="jumping window, local synapses"),
         pytest.param(JumpingWindow(8), None, 16.0, id="jumping window, synapses anywhere"),
     ],

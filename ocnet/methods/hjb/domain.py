@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import casadi as ca
 import numpy as np
-from scipy.optimize import root
 
 from ocnet.errors import ProblemError
+from ocnet.landscapes.equilibria import landscape
 from ocnet.methods.hjb.grid import FEWEST_INSIDE, Grid
 from ocnet.methods.hjb.zoom import Zoom
 from ocnet.pointwise import evaluate
@@ -20,9 +20,6 @@ FACES = 400  # points that are tried on each face
 GROWTH, MOST_GROWTHS = 1.1, 80
 MARGIN = 1.1
 NODES = (4001, 481, 81, 41, 17, 11)  # along each axis, by the number of states
-STARTS = 100  # of the search for equilibria
-STILL = 1e-10  # speed at an equilibrium, relative to the largest at the starts
-SAME = 1e-4  # of the box: equilibria that are closer are one
 SHARE = 1 / 3  # of the box that the largest box of a zoom takes along each axis
 GRADING = 2.0  # about 0, an unstable equilibrium of many systems, at which value functions have cones
 
@@ -103,28 +100,6 @@ class Speeds:
                 worst[i] = max(worst[i], float(speed.max()))
         return worst
 
-    def motion(self, x: np.ndarray) -> np.ndarray:
-        """Return ẋ (points, n) at states (points, n) under controls in the middle of their bounds."""
-        return evaluate(self._flow, np.zeros(len(x)), x, *self._fixed)[0]
-
-    def unstable(self, lower: np.ndarray, upper: np.ndarray) -> list[np.ndarray]:
-        """Return the unstable equilibria (n,) inside a box, as far as a search finds them."""
-        starts = lower + np.random.default_rng(0).uniform(size=(STARTS, self.nx)) * (upper - lower)
-        scale, found = float(np.abs(self.motion(starts)).max()), list[np.ndarray]()
-        for start in np.vstack([np.zeros((1, self.nx)), starts]):
-            answer = root(lambda x: self.motion(np.asarray(x)[None, :])[0], start, tol=1e-13)
-            x = np.asarray(answer.x, dtype=float)
-            inside = ((x > lower) & (x < upper)).all()
-            still = inside and np.abs(self.motion(x[None, :])).max() <= STILL * scale
-            if still and not any((np.abs(x - y) <= SAME * (upper - lower)).all() for y in found):
-                found.append(np.where(np.abs(x) <= 1e-9 * (upper - lower), 0.0, x))
-        return [x for x in found if self._growth(x, 1e-5 * (upper - lower)) > 0]
-
-    def _growth(self, x: np.ndarray, steps: np.ndarray) -> float:
-        """Return the largest real part of the eigenvalues of the linearised flow, by central differences."""
-        ahead, behind = (self.motion(x + sign * np.diag(steps)) for sign in (1, -1))
-        return float(np.linalg.eigvals((ahead - behind) / (2 * steps[:, None])).real.max())
-
     def holding(self, lower: np.ndarray, upper: np.ndarray, every: bool) -> np.ndarray | None:
         """Return the factors (n,) by which a box has to grow to hold all paths, None if none were found."""
         if every and not (self.bounded and self.affine):
@@ -165,8 +140,16 @@ def suggest(problem: Problem, shape: Any = None, zoom: bool = False) -> Grid:
     upper = np.where(np.isfinite(bounds.x_upper), bounds.x_upper, size)
     grading = np.where(lower == -upper, GRADING, 0.0)
     grid = Grid(lower, upper, shape, grading)
-    zooms = zooms_about(speeds.unstable(lower, upper), lower, upper) if zoom else []
+    zooms = zooms_about(unstable(problem, speeds.middle, lower, upper), lower, upper) if zoom else []
     return Grid(lower, upper, shape, grading, [z for z in zooms if grid.inside(z) >= FEWEST_INSIDE])
+
+
+def unstable(problem: Problem, u: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> list[np.ndarray]:
+    """Return the unstable equilibria (n,) in a box while the controls (nu,) are held, nearest to 0 first."""
+    found = landscape(problem, lower, upper, controls=problem.functions.unpack(u, "control"))
+    growing = [e.x for e in found.equilibria if float(np.real(e.eigenvalues).max()) > 0]
+    growing.sort(key=lambda x: float(np.linalg.norm(x)))
+    return [np.where(np.abs(x) <= 1e-9 * (upper - lower), 0.0, x) for x in growing]
 
 
 def zooms_about(centres: list[np.ndarray], lower: np.ndarray, upper: np.ndarray) -> list[Zoom]:

@@ -224,9 +224,9 @@ class Grid:
         shape : int or array_like of int (n,), optional
             Nodes along each axis; a number that suits the number of states if left out.
         zoom : bool
-            Whether to zoom in on the unstable equilibria of the uncontrolled dynamics in the box. Newton's
-            method looks for them from 101 states; it may miss some. Those whose box would hold fewer than
-            five nodes of the grid along an axis are left out.
+            Whether to zoom in on the unstable equilibria of the uncontrolled dynamics in the box, those that
+            :func:`ocnet.landscape` finds. Those whose box would hold fewer than five nodes of the grid along
+            an axis are left out.
 
         Raises
         ------
