@@ -382,7 +382,7 @@ def test_a_dask_cluster_solves_and_survives_a_dead_worker(cluster, tmp_path):
 def test_a_case_that_kills_dask_workers_is_a_row(cluster, tmp_path):
     grid = [{"marks": str(tmp_path), "rate": r, "always": (0.75,)} for r in RATES]
     found = oc.sweep(deadly, grid, executor=cluster)
-    assert list(found.success.values) == [rate != 0.75 for rate in RATES]
+    assert list(found.status.values) == ["WORKER_DIED" if rate == 0.75 else "SOLVED" for rate in RATES]
     assert str(found.exception[2].values) == "KilledWorker"
 
 

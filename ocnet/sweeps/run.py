@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from typing import Any
 
 from ocnet.sweeps.case import Row, failure
@@ -51,22 +51,25 @@ def run(
                 try:
                     flying[workers.submit(arguments(source[0]))] = source[0]
                     source.popleft()
-                except BrokenExecutor:
+                except workers.lethal:
                     broken = True
             done = _some(flying, POLL)
             while alone and flying and not done:  # nothing joins a suspect
                 done = _some(flying, POLL)
-            if broken or any(_died(future) for future in done):
+            if broken or any(_death(future, workers.lethal) for future in done):
                 broken, done = True, wait(flying).done  # all of them have ended, with a row or without
-            ended = {flying.pop(future): _row(future) for future in done}
-            lost = [k for k, row in ended.items() if row is None]
-            rows = {k: row for k, row in ended.items() if row is not None}
-            if alone:
-                deaths.update(lost)
-                rows |= {k: _given_up() for k in lost if deaths[k] >= DEATHS}
+            rows: dict[int, Row] = {}
+            for future in done:
+                case, death = flying.pop(future), _death(future, workers.lethal)
+                deaths[case] += alone and death is not None
+                if death is None:
+                    rows[case] = _row(future)
+                elif deaths[case] >= DEATHS:
+                    rows[case] = _given_up(death)
+                else:
+                    suspects.append(case)
             if rows:
                 keep(rows)
-            suspects.extend(k for k in lost if k not in rows)
             if broken:
                 workers.replace()
     except KeyboardInterrupt:
@@ -84,25 +87,24 @@ def _some(flying: Mapping[Future[Row], int], seconds: float) -> set[Future[Row]]
     return wait(flying, timeout=seconds, return_when=FIRST_COMPLETED).done if flying else set()
 
 
-def _died(future: Future[Row]) -> bool:
-    return not future.cancelled() and isinstance(future.exception(), BrokenExecutor)
+def _death(future: Future[Row], lethal: tuple[type[BaseException], ...]) -> BaseException | None:
+    """Return what a case ended with whose worker died, None for the others."""
+    error = None if future.cancelled() else future.exception()
+    return error if isinstance(error, lethal) else None
 
 
-def _row(future: Future[Row]) -> Row | None:
-    """Return the row of a case, None if its worker died before there was one."""
+def _row(future: Future[Row]) -> Row:
     try:
         return future.result()
-    except BrokenExecutor:
-        return None
     except (KeyboardInterrupt, CancelledError):
         raise KeyboardInterrupt from None  # Ctrl-C that met a worker, or a cluster that was told to stop
     except BaseException as error:  # the way to the worker or back failed: what build itself raises is a row
         return failure("ERROR", type(error).__name__, str(error))
 
 
-def _given_up() -> Row:
+def _given_up(death: BaseException) -> Row:
     message = (
-        f"The worker process died {DEATHS} times while it ran this case and nothing else (out of memory, or "
-        "a crash in compiled code)."
+        f"Workers died each of the {DEATHS} times that this case ran and nothing else (out of memory, or a "
+        "crash in compiled code)."
     )
-    return failure("WORKER_DIED", "BrokenProcessPool", message)
+    return failure("WORKER_DIED", type(death).__name__, message)

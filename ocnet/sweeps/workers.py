@@ -28,9 +28,10 @@ class Workers(Protocol):
     """What runs cases, many at a time."""
 
     room: int  # so many cases keep all workers busy
+    lethal: tuple[type[BaseException], ...]  # what a case ends with whose worker died
 
     def submit(self, arguments: Mapping[str, Any]) -> Future[Row]:
-        """Begin a case; BrokenExecutor if the workers have died."""
+        """Begin a case; one of `lethal` if the workers have died."""
         ...
 
     def replace(self) -> None:
@@ -55,6 +56,8 @@ class OwnProcesses:
     OptionError
         If the task cannot be sent to a process, or the processes cannot load it.
     """
+
+    lethal = (BrokenExecutor,)
 
     def __init__(self, count: int, task: Task) -> None:
         self.room, self._count, self._sealed = 2 * count, count, sealed(task)
@@ -88,7 +91,7 @@ class GivenExecutor:
 
     Parameters
     ----------
-    executor : concurrent.futures.Executor or dask.distributed.Client
+    executor : concurrent.futures.Executor
     task : Task
 
     Raises
@@ -97,17 +100,16 @@ class GivenExecutor:
         If the task cannot be sent to the workers, or they cannot load it.
     """
 
-    def __init__(self, executor: Any, task: Task) -> None:
+    lethal: tuple[type[BaseException], ...] = (BrokenExecutor,)
+
+    def __init__(self, executor: Executor, task: Task) -> None:
         self.room = 2 * (getattr(executor, "_max_workers", None) or 64)
         self._evaluate: Any = functools.partial(evaluate, task)
         proof: tuple[Any, ...] = (callable, task)
-        if callable(getattr(executor, "get_executor", None)):  # a Client: it speaks the same language
-            self.room = 2 * max(2, sum(executor.nthreads().values()))
-            executor = executor.get_executor(pure=False)
-        elif isinstance(executor, ProcessPoolExecutor):
+        if isinstance(executor, ProcessPoolExecutor):
             parcel = sealed(task)
             self._evaluate, proof = functools.partial(_evaluate_sealed, parcel), (opened, parcel)
-        self._executor: Executor = executor
+        self._executor = executor
         self._futures: set[Future[Row]] = set()
         _try(executor, *proof)
 
@@ -132,6 +134,34 @@ class GivenExecutor:
             future.cancel()
 
 
+class DaskCluster(GivenExecutor):
+    """A cluster that somebody else made, and keeps; it replaces its dead workers itself.
+
+    A case ends with KilledWorker when several workers died that had it among what they were to do next: each
+    of those may have died of another case.
+
+    Parameters
+    ----------
+    client : dask.distributed.Client
+    task : Task
+
+    Raises
+    ------
+    OptionError
+        If the workers cannot load the task.
+    """
+
+    def __init__(self, client: Any, task: Task) -> None:
+        from distributed import KilledWorker
+
+        super().__init__(client.get_executor(pure=False), task)
+        self.room = 2 * max(2, sum(client.nthreads().values()))
+        self.lethal = (BrokenExecutor, KilledWorker)
+
+    def replace(self) -> None:
+        """Leave it to the cluster."""
+
+
 def workers_for(executor: Any, task: Task) -> Workers:
     """Return the workers that the argument `executor` of :func:`ocnet.sweep` means.
 
@@ -152,7 +182,8 @@ def workers_for(executor: Any, task: Task) -> Workers:
             f"sweep: executor is {executor!r:.60}; expected None, a number of processes, an executor of "
             "concurrent.futures or a Client of dask.distributed."
         )
-    return GivenExecutor(executor, task)
+    client = callable(getattr(executor, "get_executor", None))
+    return DaskCluster(executor, task) if client else GivenExecutor(executor, task)
 
 
 def cores() -> int:
