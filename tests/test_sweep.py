@@ -220,7 +220,7 @@ def test_processes_solve_and_a_dead_worker_is_replaced(tmp_path):
     good = np.array(RATES) != 1.25
     np.testing.assert_allclose(found.cost[good], cost(np.array(RATES)[good]), rtol=1e-8)
     assert str(found.status[4].values) == "WORKER_DIED"
-    assert "died 2 times while it ran this case and nothing else" in str(found.message[4].values)
+    assert "died each of the 2 times that this case ran and nothing else" in str(found.message[4].values)
     assert list(found.success.values) == good.tolist()
     assert sorted(journal(store)) == list(range(len(RATES)))
     begun = {rate: (tmp_path / f"died-{rate}").stat().st_size for rate in RATES}

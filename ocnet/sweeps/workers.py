@@ -28,7 +28,11 @@ class Workers(Protocol):
     """What runs cases, many at a time."""
 
     room: int  # so many cases keep all workers busy
-    lethal: tuple[type[BaseException], ...]  # what a case ends with whose worker died
+
+    @property
+    def lethal(self) -> tuple[type[BaseException], ...]:
+        """What a case ends with whose worker died."""
+        ...
 
     def submit(self, arguments: Mapping[str, Any]) -> Future[Row]:
         """Begin a case; one of `lethal` if the workers have died."""
@@ -57,7 +61,7 @@ class OwnProcesses:
         If the task cannot be sent to a process, or the processes cannot load it.
     """
 
-    lethal = (BrokenExecutor,)
+    lethal: tuple[type[BaseException], ...] = (BrokenExecutor,)
 
     def __init__(self, count: int, task: Task) -> None:
         self.room, self._count, self._sealed = 2 * count, count, sealed(task)
@@ -182,8 +186,9 @@ def workers_for(executor: Any, task: Task) -> Workers:
             f"sweep: executor is {executor!r:.60}; expected None, a number of processes, an executor of "
             "concurrent.futures or a Client of dask.distributed."
         )
-    client = callable(getattr(executor, "get_executor", None))
-    return DaskCluster(executor, task) if client else GivenExecutor(executor, task)
+    given: Any = executor
+    client = callable(getattr(given, "get_executor", None))
+    return DaskCluster(given, task) if client else GivenExecutor(given, task)
 
 
 def cores() -> int:
