@@ -75,7 +75,7 @@ LAYERS = (
     {"methods.hjb.threads", "methods.hjb.zoom"},
     {"methods.hjb.grid"},
     {"methods.hjb.differences", "methods.hjb.domain"},
-    {"methods.hjb.interpolation", "methods.hjb.sweeps"},
+    {"methods.hjb.branches", "methods.hjb.interpolation", "methods.hjb.sweeps"},
     {"methods.hjb.pipeline"},
     {
         "methods.hjb.accuracy",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ocnet.methods.hjb.branches import Branches
 from ocnet.methods.hjb.grid import Grid
 from ocnet.methods.hjb.interpolation import Interpolation
 
@@ -23,11 +24,12 @@ class Slices:
     def __init__(self, grid: Grid, values: np.ndarray, time: np.ndarray | None = None) -> None:
         self.grid, self.values, self.time = grid, values, time
         self._tables = [Interpolation(patch) for patch in grid.patches]
+        self._branches: dict[int, list[Branches]] = {}  # of the slices that were evaluated
 
     def at(self, t: float, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return values (points,) and gradients (points, n) at one time and states (points, n) in the box."""
         if self.time is None:
-            return self._between(self.values[0], x)
+            return self._between(0, x)
         value, gradient = np.zeros(len(x)), np.zeros(x.shape)
         count = min(4, len(self.time))
         first = int(np.clip(np.searchsorted(self.time, t) - count // 2, 0, len(self.time) - count))
@@ -36,16 +38,22 @@ class Slices:
             others = np.delete(nodes, k)
             weight = float(np.prod((t - others) / (nodes[k] - others)))
             if weight != 0.0:
-                v, p = self._between(self.values[first + k], x)
+                v, p = self._between(first + k, x)
                 value += weight * v
                 gradient += weight * p
         return value, gradient
 
-    def _between(self, values: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        slots = self.grid.slots
-        value, gradient = self._tables[0](values[slots[0]], x)
-        for table, slot in zip(self._tables[1:], slots[1:], strict=True):  # smaller boxes come later
-            inside = np.flatnonzero(table.grid.contains(x))
+    def _between(self, number: int, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        parts = [self.values[number][slot] for slot in self.grid.slots]
+        if number not in self._branches:
+            pairs = zip(self.grid.patches, parts, strict=True)
+            self._branches[number] = [Branches(patch, part) for patch, part in pairs]
+        value, gradient = np.empty(len(x)), np.empty(x.shape)
+        for table, branches, part in zip(self._tables, self._branches[number], parts, strict=True):
+            inside = np.flatnonzero(table.grid.contains(x))  # smaller boxes come later
             if len(inside):
-                value[inside], gradient[inside] = table(values[slot], x[inside])
+                here = x[inside]
+                v, p = table(part, here)
+                branches.improve(here, v, p)
+                value[inside], gradient[inside] = v, p
         return value, gradient
