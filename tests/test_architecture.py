@@ -115,6 +115,7 @@ LAYERS = (
     },
     {
         "learning.additive.kernels",
+        "learning.checkpoint_files",
         "learning.fixed_points.adjoint_relaxation",
         "learning.neural_odes.compiled",
         "learning.fixed_points.derivatives",

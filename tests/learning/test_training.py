@@ -1,6 +1,7 @@
 """Training: each method on data with a known answer, horizons, stopping, interruption, files, bad input."""
 
 import sys
+from typing import Any
 
 import casadi as ca
 import numpy as np
@@ -8,7 +9,9 @@ import pytest
 
 import ocnet as oc
 from ocnet import learning
-from ocnet.errors import DataError, OptionError, ShapeError, StorageError
+from ocnet.errors import DataError, OptionError, ShapeError, StorageError, UnsupportedError
+from ocnet.learning import AdjointGradient
+from ocnet.learning.training import train
 from ocnet.learning.training.objective import Objective
 from ocnet.networks import custom
 from problems import spirals
@@ -128,7 +131,91 @@ def test_interrupted_and_resumed_is_the_same_as_uninterrupted(method, tmp_path, 
     assert (broken.status, broken.success) == ("interrupted", False)
     again = learning.fit(model, samples, method, resume=learning.load(path, model))
     np.testing.assert_allclose(again.theta, whole.theta, rtol=1e-12)
+    np.testing.assert_allclose(again.history["cost"], whole.history["cost"], rtol=1e-12)
     assert again.status == whole.status
+
+
+@pytest.mark.parametrize("more", [{}, {"growing": False}, {"growing": "segments"}, {"learn_initial": True}])
+@pytest.mark.parametrize("validated", [False, True])
+def test_what_is_saved_on_the_way_does_not_change_the_way(more, validated, tmp_path, monkeypatch):
+    samples, other = (spirals.samples(seed, count=9, tf=3.0)[0] for seed in (0, 1))
+    model, few = learning.NeuralODE(learning.layers((2, 4, 2))), learning.GaussNewton(8, 3)
+    options = more | ({"validation": other} if validated else {})
+    monkeypatch.setattr(train, "SEGMENT_STEPS", 3)
+    whole = learning.fit(model, samples, few, rng=0, **options)
+    monkeypatch.setattr(train, "SAVE_EVERY", -1.0)
+    saved = learning.fit(model, samples, few, rng=0, checkpoint=tmp_path / "fit.nc", **options)
+    np.testing.assert_array_equal(saved.theta, whole.theta)
+    assert (saved.status, saved.rms) == (whole.status, whole.rms)
+
+
+def test_a_resumed_training_remembers_its_best():
+    samples, other = spirals.samples(0, count=12, noise=0.3, tf=4.0)[0], spirals.samples(1, tf=4.0)[0]
+    model = learning.NeuralODE(learning.layers((2, 12, 2)))
+    options: dict[str, Any] = {"weight_decay": 1e-6, "validation": other, "patience": 3, "tolerance": 1e-9}
+    first = learning.fit(model, samples, rng=1, **options)
+    assert first.status == "stopped early"
+    again = learning.fit(model, samples, resume=first, **(options | {"patience": 5}))
+    kept = model.solve(again.theta, other.initial[0], other.times[0])
+    rms = np.sqrt(np.mean((kept - other.values[0]) ** 2))
+    assert rms == pytest.approx(np.nanmin(again.history["validation"]), rel=1e-3)
+    assert rms <= np.nanmin(first.history["validation"]) * 1.001
+
+
+def test_the_target_holds_for_what_is_returned():
+    """The network that reached it, not an earlier one with a smaller validation error."""
+    samples, other = (spirals.samples(seed, count=30, tf=6.0)[0] for seed in (0, 1))
+    model = learning.NeuralODE(learning.layers((2, 10, 2)))
+    found = learning.fit(
+        model, samples, rng=0, validation=other, patience=500, weight_decay=1e-6, target=0.0302
+    )
+    assert (found.status, found.success) == ("target reached", True)
+    assert found.rms <= 0.0302 * 1.001
+
+
+@pytest.mark.parametrize(
+    "method", [None, learning.LBFGS(), learning.Adam(iterations=50, stage_iterations=10)]
+)
+def test_without_a_derivative_training_fails(method):
+    root = learning.NeuralODE(learning.expression(lambda x, t, q: -ca.sqrt(q[0]) * x, states=1, parameters=1))
+    times = np.linspace(0.1, 2, 10)
+    samples = learning.Samples(times, np.exp(-times)[:, None], [1.0])
+    found = learning.fit(root, samples, method, theta=[0.0])
+    assert (found.status, found.success, found.theta.tolist()) == ("failed", False, [0.0])
+    with pytest.raises(DataError, match="the derivative by theta, component 0, is not finite"):
+        root.gradient([0.0], samples)
+    with pytest.raises(DataError, match="the derivative by theta, component 0, is not finite"):
+        root.jacobian([0.0], [1.0], times)
+    with pytest.raises(DataError, match="the derivative by theta, component 0, is not finite"):
+        root.pullback([0.0], [1.0], times, np.ones((10, 1)))
+
+
+def test_a_residual_network_is_no_problem_in_continuous_time():
+    model = learning.NeuralODE(
+        learning.expression(lambda x, t, q: q * x, states=1, parameters=1), euler_step=1.0
+    )
+    samples = learning.Samples([1.0], [[-1.0]], [1.0])
+    with pytest.raises(UnsupportedError, match="euler_step is 1; expected None for a Problem"):
+        model.problem(samples)
+    with pytest.raises(UnsupportedError, match="euler_step is 1"):
+        learning.fit(model, samples, learning.AllAtOnce(), theta=[0.0], growing=False)
+    assert learning.fit(model, samples, theta=[0.0], weight_decay=0.0).theta[0] == pytest.approx(-2, abs=1e-6)
+
+
+def test_times_that_are_listed_more_than_once():
+    """Replicates count one by one, in the gradient and all at once."""
+    rng = np.random.default_rng(0)
+    times = np.repeat(np.linspace(0.1, 2, 20), 3)
+    samples = learning.Samples(times, np.exp(-times)[:, None] + 0.05 * rng.normal(size=(60, 1)), [1.0])
+    model = learning.NeuralODE(learning.expression(lambda x, t, q: q * x, states=1, parameters=1))
+    loss = model.gradient([-0.9], samples)[0]
+    assert AdjointGradient(model.problem(samples))({"theta": [-0.9]}).cost == pytest.approx(loss, rel=1e-6)
+    both = [
+        learning.fit(model, samples, method, theta=[0.0], weight_decay=1e-9)
+        for method in (learning.GaussNewton(), learning.AllAtOnce())
+    ]
+    assert all(found.success for found in both)
+    assert both[0].theta[0] == pytest.approx(both[1].theta[0], abs=1e-3)
 
 
 def test_segments_bridge_gaps_of_half_a_turn():
@@ -173,7 +260,11 @@ def test_interrupted_segments(monkeypatch):
     found = learning.fit(model, whole, theta=[1.0, 0.0], growing="segments")
     monkeypatch.undo()
     assert (found.status, found.theta.shape) == ("interrupted", (2,))
-    assert learning.fit(model, whole, resume=found).status == "at rest"
+    again = learning.fit(model, whole, resume=found)
+    assert again.status == "at rest"
+    uninterrupted = learning.fit(model, whole, theta=[1.0, 0.0], growing="segments")
+    np.testing.assert_array_equal(again.theta, uninterrupted.theta)
+    np.testing.assert_array_equal(again.history["cost"], uninterrupted.history["cost"])
 
 
 def test_the_weight_decay_falls_as_the_horizon_grows():
@@ -295,9 +386,14 @@ def test_bad_samples():
         ({"values": [[0.0], [np.inf]]}, DataError, r"values\[0, 1, 0\] is infinite"),
         ({"values": [[np.nan], [np.nan]]}, DataError, "every value is NaN"),
         ({"initial": [np.nan]}, DataError, r"initial\[0\] is not finite"),
+        ({"start": [0.0, 0.0]}, ShapeError, r"start has shape \(2,\); expected one number"),
+        ({"start": "now"}, ShapeError, "start is 'now' .*expected numbers"),
+        ({"values": [[0.0], [1.0, 2.0]]}, ShapeError, "values is .*expected numbers"),
     ):
         with pytest.raises(error, match=match):
             learning.Samples(**(good | change))
+    with pytest.raises(DataError, match=r"nothing was observed between start = 0 and 0\.5"):
+        learning.Samples(**good).until(0.5)
     with pytest.raises(OptionError, match="count is 0"):
         spirals.samples(0, count=0)
     with pytest.raises(OptionError, match="noise is nan"):
@@ -314,6 +410,10 @@ def test_bad_options():
         ({"tolerance": 1.0}, OptionError, "tolerance is 1"),
         ({"patience": 0}, OptionError, "patience is 0"),
         ({"decay_start": 0.0}, OptionError, "decay_start is 0"),
+        ({"weight_decay": np.inf}, OptionError, "weight_decay is inf"),
+        ({"target": "0.1"}, OptionError, "target is '0.1'; expected a number"),
+        ({"target": np.nan}, OptionError, "target is nan"),
+        ({"checkpoint": "no/folder/here.nc"}, StorageError, "there is no folder 'no/folder'"),
         ({"growing": "slowly"}, OptionError, "growing is 'slowly'; expected True, False or 'segments'"),
         ({"growing": "segments"}, DataError, r"values\[1, 0, 1\] was not observed"),
         ({"resume": "file.nc"}, OptionError, r"expected a Fit \(from a file: learning.load\)"),
@@ -324,6 +424,15 @@ def test_bad_options():
     done = learning.fit(model, samples, theta=[1.9, 0.3])
     with pytest.raises(OptionError, match=r"by Gauss-Newton; expected .* by Adam"):
         learning.fit(model, samples, learning.Adam(), resume=done)
+    with pytest.raises(OptionError, match="got theta and resume"):
+        learning.fit(model, samples, theta=[1.0, 0.0], resume=done)
+    with pytest.raises(OptionError, match=r"resume holds 2 unknowns and .* expected 6 and at most"):
+        learning.fit(model, samples, resume=done, learn_initial=True)
+    with pytest.raises(OptionError, match=r"sample times; expected 2 and at most 3"):
+        learning.fit(model, samples.until(np.unique(samples.times)[2]), resume=done)
+    stepped = learning.NeuralODE(model.field, euler_step=0.1)
+    with pytest.raises(OptionError, match=r"expected .*, step 0\.1, by Gauss-Newton"):
+        learning.fit(stepped, samples, resume=done)
     with pytest.raises(OptionError, match="model is 3"):
         learning.fit(3, samples)
     with pytest.raises(OptionError, match="GaussNewton: iterations is 0"):
@@ -334,6 +443,10 @@ def test_bad_options():
         learning.LBFGS(memory=1.5)
     with pytest.raises(OptionError, match=r"horizons is .*expected rising shares"):
         learning.AllAtOnce(horizons=(0.5, 0.4))
+    with pytest.raises(OptionError, match=r"horizons is 'abc'"):
+        learning.AllAtOnce(horizons="abc")
+    with pytest.raises(OptionError, match="split is nan"):
+        learning.AllAtOnce(split=np.nan)
 
 
 def test_cubic_spiral_by_gauss_newton():

@@ -9,7 +9,7 @@ from typing import Any
 import casadi as ca
 import numpy as np
 
-from ocnet.errors import DataError, OptionError, ShapeError
+from ocnet.errors import DataError, OptionError, ShapeError, UnsupportedError
 from ocnet.horizon import Finite
 from ocnet.learning.neural_odes.dormand_prince import euler, order_8
 from ocnet.learning.neural_odes.samples import Samples
@@ -136,7 +136,7 @@ class NeuralODE:
         Raises
         ------
         ShapeError, DataError, SimulationError
-            As :meth:`solve`.
+            As :meth:`solve`; DataError where f has no derivative on the path.
         """
         theta = self._theta(theta)
         self.check_samples(samples)
@@ -144,7 +144,8 @@ class NeuralODE:
         demand = self._check_tolerance(self.tolerance if tolerance is None else tolerance)
         states = self.sweeps.forward(theta, start, samples.initial, samples.times, demand, once=True)
         seeds = samples.residuals(states)
-        return 0.5 * float(np.sum(seeds**2)), *self.sweeps.reverse(seeds)
+        by_theta, by_initial = self._slopes(seeds)
+        return 0.5 * float(np.sum(seeds**2)), by_theta, by_initial
 
     def pullback(
         self,
@@ -181,7 +182,7 @@ class NeuralODE:
         shape = states.shape if np.ndim(initial) == 2 else states.shape[1:]
         if weights.shape != shape:
             raise ShapeError(f"pullback: seeds has shape {weights.shape}; expected {shape}, as the states.")
-        by_theta, by_initial = self.sweeps.reverse(weights.reshape(states.shape))
+        by_theta, by_initial = self._slopes(weights.reshape(states.shape))
         return by_theta, by_initial.reshape(np.shape(initial))
 
     def jacobian(
@@ -203,6 +204,7 @@ class NeuralODE:
         arguments = self._arguments(theta, initial, times, start, tolerance)
         states = self.sweeps.forward(*arguments)
         derivatives = self.sweeps.jacobian()
+        _check_slopes(derivatives[..., : self.field.parameters], derivatives[..., self.field.parameters :])
         return (states, derivatives) if np.ndim(initial) == 2 else (states[0], derivatives[0])
 
     def inversion_error(
@@ -260,8 +262,20 @@ class NeuralODE:
         -------
         Problem
             State "x" of shape n, or (n, trajectories) for several; unknown "theta"; parameter "weight_decay".
+
+        Raises
+        ------
+        ShapeError, OptionError
+            For samples or parameters that do not belong to the vector field.
+        UnsupportedError
+            For a residual network (`euler_step`): a Problem is in continuous time.
         """
         self.check_samples(samples)
+        if self.euler_step is not None:
+            raise UnsupportedError(
+                f"NeuralODE: euler_step is {self.euler_step:g}; expected None for a Problem, which is in "
+                "continuous time. Take NeuralODE(field), or train this model by GaussNewton, LBFGS or Adam."
+            )
         count, n = samples.initial.shape
         problem = Problem(name, horizon=Finite(float(samples.times.max()), t0=samples.start))
         guess = np.zeros(self.field.parameters) if theta is None else self._theta(theta)
@@ -276,7 +290,9 @@ class NeuralODE:
             here = (samples.times == moment)[..., None] & samples.observed
             weights = here.sum(axis=1).T  # (n, trajectories); a time may be listed twice
             value = np.where(here, samples.values, 0.0).sum(axis=1).T / np.maximum(weights, 1)
-            problem.cost_at(float(moment), ca.sum1(ca.sum2(ca.DM(weights) * (x - ca.DM(value)) ** 2)) / 2)
+            spread = np.where(here, (samples.values - value.T[:, None]) ** 2, 0.0).sum()
+            squares = ca.sum1(ca.sum2(ca.DM(weights) * (x - ca.DM(value)) ** 2))
+            problem.cost_at(float(moment), (squares + spread) / 2)
         return problem
 
     def _function(self) -> ca.Function:
@@ -285,6 +301,11 @@ class NeuralODE:
         value = self.field.rule(x, t, theta)
         value = ca.vertcat(*value) if isinstance(value, (list, tuple)) else value
         return ca.Function("f", [x, t, theta], [ca.densify(value)])
+
+    def _slopes(self, seeds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        by_theta, by_initial = self.sweeps.reverse(seeds)
+        _check_slopes(by_theta, by_initial)
+        return by_theta, by_initial
 
     # ------------------------------------------------------------------ what was given
 
@@ -346,3 +367,15 @@ class NeuralODE:
                 f"NeuralODE: tolerance is {tolerance!r:.60}; expected a number in [1e-13, 0.1]."
             )
         return float(tolerance)
+
+
+def _check_slopes(by_theta: np.ndarray, by_initial: np.ndarray) -> None:
+    """Raise DataError for derivatives that are not finite."""
+    for what, slopes in (("theta", by_theta), ("the initial state", by_initial)):
+        if not np.isfinite(slopes).all():
+            i = int(np.argwhere(~np.isfinite(slopes))[0][-1])
+            raise DataError(
+                f"neural ODE: the derivative by {what}, component {i}, is not finite: the vector field has "
+                "none somewhere on the path (a root or a logarithm at 0?). Start elsewhere, or use a smooth "
+                "function."
+            )

@@ -162,6 +162,11 @@ def integrate(
         for i in range(1):  # a loop, since numba would compile `stage` once more for a literal 0
             stage(field, a, c, V, k, t, h, at, i)
         h = math.copysign(demand.step if regular else _first_step(demand.tolerance, V, k, at), end - t)
+        if not math.isfinite(h):
+            steps.t[number] = t
+            for d in range(n):
+                steps.x[number, d] = V[at + d]
+            return NOT_FINITE, b, number
         while m < samples:
             steps.t[number], steps.h[number] = t, h
             for d in range(n):

@@ -48,8 +48,11 @@ class Samples:
     count: int = field(init=False)
 
     def __post_init__(self) -> None:
-        values, times = np.asarray(self.values, dtype=float), np.asarray(self.times, dtype=float)
-        initial = np.asarray(self.initial, dtype=float)
+        values, times, initial, start = (
+            _numbers(name, getattr(self, name)) for name in ("values", "times", "initial", "start")
+        )
+        if start.ndim:
+            raise ShapeError(f"Samples: start has shape {start.shape}; expected one number.")
         values = values[None] if values.ndim == 2 else values
         if values.ndim != 3 or 0 in values.shape:
             raise ShapeError(
@@ -68,15 +71,15 @@ class Samples:
                 f"{values.shape}."
             )
         times = np.array(np.broadcast_to(times, (count, samples)))
-        if not np.isfinite(times).all() or not np.isfinite(self.start):
+        if not np.isfinite(times).all() or not np.isfinite(start):
             raise DataError("Samples: times or start contain NaN or infinity; expected finite numbers.")
-        if (times[:, 0] < self.start).any() or (np.diff(times, axis=1) < 0).any():
+        if (times[:, 0] < start).any() or (np.diff(times, axis=1) < 0).any():
             raise DataError(
-                f"Samples: times have to be in order and not before start = {self.start:g}; got times from "
+                f"Samples: times have to be in order and not before start = {start:g}; got times from "
                 f"{times.min():g} to {times.max():g}. Sort them together with the values."
             )
-        if not times.max() > self.start:
-            raise DataError(f"Samples: all times are at start = {self.start:g}; expected later ones.")
+        if not times.max() > start:
+            raise DataError(f"Samples: all times are at start = {start:g}; expected later ones.")
         if np.isinf(values).any():
             raise DataError(
                 f"Samples: values[{_first(np.isinf(values))}] is infinite; expected numbers or NaN."
@@ -90,22 +93,35 @@ class Samples:
         object.__setattr__(self, "times", times)
         object.__setattr__(self, "values", values)
         object.__setattr__(self, "initial", np.array(np.broadcast_to(initial, (count, n))))
-        object.__setattr__(self, "start", float(self.start))
+        object.__setattr__(self, "start", float(start))
         object.__setattr__(self, "observed", ~np.isnan(values))
         object.__setattr__(self, "count", int(np.sum(~np.isnan(values))))
 
     def until(self, end: float) -> Samples:
-        """Return the samples up to a time (at least the first of every trajectory); the rest is cut off."""
+        """Return the samples up to a time; the rest is cut off.
+
+        DataError if nothing was observed after the start until then.
+        """
         keep = max(1, int((self.times <= end).sum(axis=1).max()))
         values = np.where((self.times <= end)[..., None], self.values, np.nan)[:, :keep]
         times = np.minimum(self.times[:, :keep], max(end, float(self.times[:, 0].max())))
         if np.isnan(values).all() or not times.max() > self.start:
-            return self
+            raise DataError(
+                f"Samples: nothing was observed between start = {self.start:g} and {end:g}; expected a later "
+                f"end: the samples reach from {self.times.min():g} to {self.times.max():g}."
+            )
         return Samples(times, values, self.initial, self.start)
 
     def residuals(self, states: np.ndarray) -> np.ndarray:
         """Return states − values (trajectories, samples, n), 0 where nothing was observed."""
         return np.where(self.observed, states - self.values, 0.0)
+
+
+def _numbers(name: str, given: Any) -> np.ndarray:
+    try:
+        return np.asarray(given, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise ShapeError(f"Samples: {name} is {given!r:.60} ({error}); expected numbers.") from None
 
 
 def _first(mask: np.ndarray) -> str:

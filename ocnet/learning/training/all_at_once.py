@@ -10,7 +10,7 @@ from ocnet.errors import OptionError
 from ocnet.learning.neural_odes.samples import Samples
 from ocnet.learning.training.gauss_newton import Report, State
 from ocnet.learning.training.objective import Objective
-from ocnet.learning.training.options import check_whole
+from ocnet.learning.training.options import check_number, check_whole
 from ocnet.methods.collocation import Collocation
 from ocnet.methods.result import Status
 from ocnet.problem import Problem
@@ -49,7 +49,11 @@ class AllAtOnce:
 
     def __post_init__(self) -> None:
         check_whole(self, "degree", "stage_iterations", "iterations")
-        shares = np.asarray(self.horizons, dtype=float)
+        check_number("AllAtOnce", "split", self.split, 0.0, 1e6)
+        try:
+            shares = np.asarray(self.horizons, dtype=float)
+        except (TypeError, ValueError):
+            shares = np.zeros(0)
         if (
             shares.ndim != 1
             or not shares.size

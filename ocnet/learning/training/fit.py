@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
-from ocnet.errors import StorageError
+from ocnet.errors import OptionError, StorageError
+from ocnet.learning.checkpoint_files import write_whole
 from ocnet.learning.neural_odes.neural_ode import NeuralODE
 from ocnet.learning.neural_odes.vector_field import layers
 from ocnet.networks.activations import Activation, activation, arctan
@@ -32,9 +32,12 @@ class Fit:
         Root mean square of x(t_i) − x_i over all observations, rolled out from the initial states at the
         model's own tolerance; infinite if the model cannot be integrated. In the unit of the states.
     success : bool
-        Whether training reached its target, or came to rest on the whole horizon if there was none.
+        Whether training reached its target; if there was none, whether it came to rest on the whole horizon
+        or the validation error stopped falling.
     status : str
-        One of "target reached", "at rest", "iteration limit", "stopped early", "interrupted", "failed".
+        One of "target reached", "at rest", "iteration limit", "stopped early" (for the validation error, or
+        with the target reached at the tolerance of training but not at the model's own), "interrupted",
+        "failed" (the model cannot be integrated, or has no derivative where training began).
     method : str
     history : dict of ndarray (iterations,)
         "horizon" (time), "cost" and "rms" (on that horizon, at the tolerance of training), "validation" (rms
@@ -95,9 +98,7 @@ class Fit:
             "states": f.states,
             "parameters": f.parameters,
         }
-        fresh = Path(path).with_name(Path(path).name + ".new")
-        xarray.Dataset(variables, attrs=attributes).to_netcdf(fresh, engine="h5netcdf")
-        os.replace(fresh, path)
+        write_whole(xarray.Dataset(variables, attrs=attributes), path)
 
 
 def load(path: str | os.PathLike[str], model: NeuralODE | None = None) -> Fit:
@@ -116,9 +117,16 @@ def load(path: str | os.PathLike[str], model: NeuralODE | None = None) -> Fit:
 
     Raises
     ------
+    OptionError
+        If `model` is no NeuralODE.
     StorageError
-        If the file is missing, damaged, of another kind, or belongs to another model.
+        If the file is missing, damaged, of another kind, or belongs to another model: other numbers of states
+        and parameters, another Euler step, other layers. Of an expression the file holds the numbers alone.
     """
+    if model is not None and not isinstance(model, NeuralODE):
+        raise OptionError(
+            f"load: model is {model!r:.60}; expected a NeuralODE, such as learning.NeuralODE(field)."
+        )
     data = open_dataset(path)
     attributes = data.attrs
     if attributes.get("kind") != KIND:
@@ -133,6 +141,7 @@ def load(path: str | os.PathLike[str], model: NeuralODE | None = None) -> Fit:
                 f"load: '{path}' holds {written[1]} parameters for {written[0]} states; the model, {field}, "
                 f"has {field.parameters} for {field.states}."
             )
+        _compare(attributes, model, path)
         return Fit(
             model,
             data["theta"].to_numpy(),
@@ -148,6 +157,24 @@ def load(path: str | os.PathLike[str], model: NeuralODE | None = None) -> Fit:
         raise StorageError(
             f"load: '{path}' lacks a part or has one of the wrong form ({error!r})."
         ) from error
+
+
+def _compare(attributes: dict[str, object], model: NeuralODE, path: str | os.PathLike[str]) -> None:
+    """Refuse a model that is not the one of the file, as far as the file tells."""
+    f, step = model.field, float(str(attributes["euler_step"])) or None
+    pairs = [("euler_step", step, model.euler_step)]
+    sizes = tuple(int(s) for s in np.atleast_1d(np.asarray(attributes["sizes"])))
+    if sizes[0] and f.sizes:  # an expression has no layers
+        pairs += [
+            ("sizes", sizes, f.sizes),
+            ("activation", str(attributes["activation"]), f.activation),
+            ("time", bool(attributes["time"]), f.time),
+        ]
+    different = [f"{name} {written!r} in place of {given!r}" for name, written, given in pairs if written != given]
+    if different:
+        raise StorageError(
+            f"load: '{path}' belongs to another model than the one given: it has {', '.join(different)}."
+        )
 
 
 def _model(attributes: dict[str, object], path: str | os.PathLike[str]) -> NeuralODE:

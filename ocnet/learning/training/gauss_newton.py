@@ -52,7 +52,9 @@ class GaussNewton:
             if residuals is None:
                 break
             matrix, slope = objective.normal_equations(z, residuals)
-            found = _step(objective, z, cost, matrix, slope, damping) if np.isfinite(matrix).all() else None
+            if not np.isfinite(matrix).all():  # no derivative here
+                break
+            found = _step(objective, z, cost, matrix, slope, damping)
             rest = found is None
             if found is None:
                 break

@@ -68,13 +68,15 @@ class Objective:
         return 0.5 * float(np.sum(residuals**2)) + 0.5 * self.decay * float(theta @ theta)
 
     def gradient(self, z: np.ndarray) -> tuple[float, np.ndarray]:
-        """Return the cost and its gradient by the reverse sweep; an infinite cost has the gradient 0."""
+        """Return the cost and its gradient by the reverse sweep; infinite and 0 where there is none."""
         residuals = self.residuals(z)
         if residuals is None:
             return np.inf, np.zeros(len(z))
         by_theta, by_initial = self.model.sweeps.reverse(residuals)
         by_theta = by_theta + self.decay * z[: self.parameters]
         whole = np.concatenate([by_theta, by_initial.reshape(-1)]) if self.free else by_theta
+        if not np.isfinite(whole).all():
+            return np.inf, np.zeros(len(z))
         return self.cost(z, residuals), whole
 
     def normal_equations(self, z: np.ndarray, residuals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -90,6 +90,19 @@ class Segments:
         self.count = min(self._reach(b, theta, longest, JUMP * rms) for b in range(len(self.times)))
         return False
 
+    def state(self) -> State:
+        """Return what :meth:`take_up` needs to go on from the present horizon."""
+        known = list(self.begins.items())
+        at, x = np.array([key for key, _ in known]), np.array([value for _, value in known])
+        return {"segments_count": np.array(self.count), "segments_at": at, "segments_x": x}
+
+    def take_up(self, state: State) -> None:
+        """Go on from a state, if it has one of segments."""
+        if "segments_count" in state:
+            self.count = int(state["segments_count"])
+            for (b, first), x in zip(state["segments_at"].tolist(), state["segments_x"], strict=True):
+                self.begins[b, first] = x
+
     def _parts(self, b: int) -> list[tuple[int, int]]:
         """Return the segments of a trajectory: first and last of its times, the start being number 0."""
         count = len(self.times[b]) - 1

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
 
 from ocnet.errors import DataError, OptionError, ShapeError
+from ocnet.learning.checkpoint_files import check_folder
 from ocnet.learning.neural_odes.neural_ode import NeuralODE
 from ocnet.learning.neural_odes.samples import Samples
 from ocnet.learning.training.fit import CURVES, Fit
@@ -112,7 +114,9 @@ def fit(
     checkpoint : path, optional
         Where the present state is saved every ten seconds and at the end.
     resume : Fit, optional
-        Go on where an interrupted training of the same model with the same samples and method stopped.
+        Go on where an interrupted training of the same model with the same samples and method stopped. With
+        GaussNewton, Adam and Optax as if it had not been interrupted; L-BFGS forgets its pairs, and
+        AllAtOnce begins its present horizon again.
     progress : bool
         Show a live line: cost and, as infeasibility, the rms error.
 
@@ -140,8 +144,11 @@ def fit(
     """
     chosen = GaussNewton() if method is None else method
     _check(model, samples, chosen, validation, patience, resume)
-    check_number("fit", "weight_decay", weight_decay, 0.0, np.inf)
+    check_number("fit", "weight_decay", weight_decay, 0.0, 1e300)
     check_number("fit", "decay_start", decay_start, 1e-9, 1e9)
+    if target is not None:
+        check_number("fit", "target", target, 0.0, 1e300)
+    check_folder(checkpoint, "fit")
     if not isinstance(growing, bool) and growing != "segments":
         raise OptionError(f"fit: growing is {growing!r:.60}; expected True, False or 'segments'.")
     tolerance = chosen.tolerance if tolerance is None else tolerance
@@ -166,14 +173,23 @@ class _Training:
         self.objective, self.method, self.target = objective, method, target
         self.decay_start = decay_start
         self.validation, self.patience, self.checkpoint, self.show = validation, patience, checkpoint, show
-        self.rows = (
-            [] if resume is None else list(zip(*(resume.history[name] for name in CURVES), strict=True))
-        )
-        self.before = float(self.rows[-1][-1]) if self.rows else 0.0
+        # Methods go on from the last sweep through their model: what is judged on the way has its own.
+        self.judge = replace(objective.model)
         self.begin, self.saved = time.process_time(), time.monotonic()
         self.moments = np.unique(objective.samples.times[objective.samples.observed.any(axis=2)])
+        self.rows: list[tuple[float, ...]] = []
         self.best: tuple[float, np.ndarray] = (np.inf, np.zeros(0))
-        self.waited = 0
+        self.before, self.waited = 0.0, 0
+        if resume is not None:
+            self._take_up(resume)
+
+    def _take_up(self, resume: Fit) -> None:
+        rows = list(zip(*(resume.history[name] for name in CURVES), strict=True))
+        self.before = float(rows[-1][-1]) if rows else 0.0
+        self.rows = rows[: len(rows) - int(resume.state.get("again", 0))]
+        if "best_z" in resume.state and self.validation is not None:
+            self.best = (float(resume.state["best_rms"]), resume.state["best_z"])
+            self.waited = int(resume.state["waited"])
 
     def follow(self, state: State) -> Fit:
         """Grow the horizon to the end, or until something ends training."""
@@ -182,12 +198,13 @@ class _Training:
             if int(state["stage"]) == 0:
                 self._along_segments()
             while True:
-                stage = int(self.state["stage"])
+                stage, before = int(self.state["stage"]), len(self.rows)
                 last = stage == len(self.moments)
                 self.here = self.objective if last else self._shorter(stage)
                 self.state, rest = self.method.run(self.here, self.state, last, self._report)
                 if last:
-                    status = "at rest" if rest else "iteration limit"
+                    moved = "iteration limit" if len(self.rows) > before else "failed"
+                    status = "at rest" if rest else moved
                     break
                 self.state = self.state | {"stage": np.array(self._next(stage))}
         except _Stop as stop:
@@ -199,18 +216,25 @@ class _Training:
     def _along_segments(self) -> None:
         """Let the horizon grow with segments beyond it; only θ is kept of what is found there."""
         segments, steps = Segments(self.objective), GaussNewton(iterations=SEGMENT_STEPS)
-        kept = self.state["z"]
+        segments.take_up(self.state)
+        z = self.state["z"]  # of the present horizon's first step
+        if "segments_z" in self.state:
+            z = self.state["segments_z"]
 
         def report(found: State, cost: float) -> None:
-            self._report(self.state | {"z": np.append(found["z"][:p], kept[p:])}, cost)
+            again = np.array(len(self.rows) + 1 - begun)
+            kept = segments.state() | {"segments_z": z, "again": again}
+            self._report(self.state | kept | {"z": np.append(found["z"][:p], z[p:])}, cost)
 
         p, done = self.objective.parameters, False
         while not done:
             self.here, initial = segments.objective()
-            start = {"z": np.append(self.state["z"][:p], initial)}
-            found, _ = steps.run(self.here, start, True, report)
+            begun = len(self.rows)
+            found, _ = steps.run(self.here, {"z": np.append(z[:p], initial)}, True, report)
+            z = np.append(found["z"][:p], z[p:])
             done = segments.take(self.here, found)
-        self.state = self.state | {"stage": np.array(len(self.moments))}
+        own = {name: value for name, value in self.state.items() if not name.startswith("segments_")}
+        self.state = own | {"z": z, "stage": np.array(len(self.moments)), "again": np.array(0)}
 
     def _shorter(self, stage: int) -> Objective:
         heavier = self.decay_start ** (1 - stage / len(self.moments))
@@ -220,7 +244,8 @@ class _Training:
         """Record an iteration; stop where the target is reached or patience is over."""
         self.state = state
         theta = state["z"][: self.objective.parameters]
-        rms = np.sqrt(max(0.0, 2 * cost - self.here.decay * float(theta @ theta)) / self.here.samples.count)
+        squares = np.maximum(0.0, 2 * cost - self.here.decay * float(theta @ theta))  # NaN stays NaN
+        rms = float(np.sqrt(squares / self.here.samples.count))
         last = self.here is self.objective
         watched = np.nan
         if last and self.validation is not None:
@@ -236,17 +261,16 @@ class _Training:
             self._fit("interrupted").save(self.checkpoint)
             self.saved = time.monotonic()
         if last and self.target is not None and rms <= self.target:
+            self.best = (watched, state["z"].copy())  # whatever validation says of others
             raise _Stop("target reached")
         if self.waited >= self.patience:
             raise _Stop("stopped early")
 
     def _validate(self, theta: np.ndarray) -> float:
         assert self.validation is not None
-        other = Objective(self.objective.model, self.validation, 0.0, False, self.objective.tolerance)
+        other = Objective(self.judge, self.validation, 0.0, False, self.objective.tolerance)
         residuals = other.residuals(theta)
-        here = np.inf if residuals is None else float(np.sqrt(np.sum(residuals**2) / self.validation.count))
-        self.here.residuals(self.state["z"])  # the method goes on from the sweep at its own point
-        return here
+        return np.inf if residuals is None else float(np.sqrt(np.sum(residuals**2) / self.validation.count))
 
     def _next(self, stage: int) -> int:
         """Return how many sample times to take next."""
@@ -270,21 +294,28 @@ class _Training:
     def _fit(self, status: str) -> Fit:
         """Judge the present parameters by a rollout over all samples."""
         z = self.best[1] if len(self.best[1]) else self.state["z"]
-        objective = self.objective
-        residuals = objective.residuals(z, objective.model.tolerance)
+        objective, own = self.objective, self.judge.tolerance
+        rolled = Objective(self.judge, objective.samples, objective.decay, objective.free, own)
+        residuals = rolled.residuals(z)
         rms = np.inf if residuals is None else float(np.sqrt(np.sum(residuals**2) / objective.samples.count))
-        if residuals is None:
-            status = "failed"
-        if self.target is not None and rms <= self.target * 1.001 and status != "interrupted":
-            status = "target reached"
+        if status != "interrupted":
+            if residuals is None:
+                status = "failed"
+            elif self.target is not None and rms <= self.target * 1.001:
+                status = "target reached"
+            elif status == "target reached":  # at the tolerance of training only
+                status = "stopped early"
         reached = (
             ("target reached",) if self.target is not None else ("target reached", "at rest", "stopped early")
         )
         theta, initial = objective.split(z)
         columns = np.array(self.rows, dtype=float).reshape(-1, len(CURVES)).T
         history: dict[str, np.ndarray] = dict(zip(CURVES, columns, strict=True))
-        success, label = status in reached, self.method.label
-        return Fit(objective.model, theta, initial, rms, success, status, label, history, self.state)
+        success, label, state = status in reached, self.method.label, self.state
+        if len(self.best[1]) and self.validation is not None:
+            state = state | {"best_rms": np.array(self.best[0]), "best_z": self.best[1]}
+            state = state | {"waited": np.array(self.waited)}
+        return Fit(objective.model, theta, initial, rms, success, status, label, history, state)
 
     def _finish(self, status: str) -> Fit:
         result = self._fit(status)
@@ -307,7 +338,17 @@ def _first_state(
     resume: Fit | None,
 ) -> State:
     samples, field = objective.samples, objective.model.field
+    moments = len(np.unique(samples.times[samples.observed.any(axis=2)]))
     if resume is not None:
+        size = field.parameters + (samples.initial.size if objective.free else 0)
+        stage = int(resume.state["stage"])
+        if theta is not None:
+            raise OptionError("fit: got theta and resume; expected one of them, where to begin.")
+        if resume.state["z"].shape != (size,) or stage > moments:
+            raise OptionError(
+                f"fit: resume holds {len(resume.state['z'])} unknowns and {stage} sample times; expected "
+                f"{size} and at most {moments}: the samples and learn_initial of the training to go on with."
+            )
         return dict(resume.state)
     start = field.draw(np.random.default_rng(rng)) if theta is None else np.asarray(theta, dtype=float)
     if start.shape != (field.parameters,):
@@ -315,7 +356,6 @@ def _first_state(
     if not np.isfinite(start).all():
         raise DataError(f"fit: theta[{np.flatnonzero(~np.isfinite(start))[0]}] is not finite.")
     z = np.concatenate([start, samples.initial.reshape(-1)]) if objective.free else start.copy()
-    moments = len(np.unique(samples.times[samples.observed.any(axis=2)]))
     first = 0 if growing == "segments" else _counts(method, moments)[0] if growing else moments
     return {"z": z, "stage": np.array(first)}
 
@@ -336,8 +376,11 @@ def _check(model: Any, samples: Any, method: Any, validation: Any, patience: Any
     if resume is not None:
         if not isinstance(resume, Fit):
             raise OptionError(f"fit: resume is {resume!r:.60}; expected a Fit (from a file: learning.load).")
-        if resume.model.field.parameters != model.field.parameters or resume.method != method.label:
+        trained, given = resume.model, model
+        before = (trained.field.states, trained.field.parameters, trained.euler_step, resume.method)
+        if before != (given.field.states, given.field.parameters, given.euler_step, method.label):
+            steps = ["" if m.euler_step is None else f", step {m.euler_step:g}," for m in (trained, given)]
             raise OptionError(
-                f"fit: resume is a training of {resume.model.field} by {resume.method}; expected "
-                f"{model.field} by {method.label}."
+                f"fit: resume is a training of {trained.field}{steps[0]} by {resume.method}; expected "
+                f"{given.field}{steps[1]} by {method.label}."
             )
