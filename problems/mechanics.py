@@ -8,7 +8,7 @@ from typing import Any
 import casadi as ca
 import numpy as np
 
-from ocnet.errors import OptionError
+from ocnet.errors import OptionError, ProblemError
 from ocnet.lagrangian import Lagrangian, coordinates
 from ocnet.learning import Samples
 from ocnet.problem import Problem
@@ -94,10 +94,18 @@ def observe(
 
     Raises
     ------
+    ProblemError
+        For a problem that is no motion of coordinates and velocities or momenta.
     ShapeError, DataError, OptionError
         For data of the wrong shape or that are not finite, times that do not grow from 0, negative noise.
     """
     functions = motion.functions
+    if [v.shape for v in functions.states] != 2 * [(functions.nx // 2,)] or functions.nu:
+        raise ProblemError(
+            f"observe: '{motion.name}' has the states {[(v.name, v.shape) for v in functions.states]} and "
+            f"{functions.nu} controls; expected coordinates and as many velocities or momenta: the "
+            "euler_lagrange() of a Lagrangian or the problem() of a HamiltonianSystem."
+        )
     starts = array(initial, "observe, initial", (None, functions.nx), " (trajectories, 2n)")
     moments = array(times, "observe, times", (None,))
     if not (np.isfinite(noise) and noise >= 0):

@@ -6,9 +6,19 @@ import pytest
 import scipy.sparse as sparse
 
 import ocnet as oc
-from ocnet.errors import DataError, OptionError, ProblemError, ShapeError, SimulationError, SolveError
+from ocnet import learning
+from ocnet.errors import (
+    DataError,
+    OptionError,
+    ProblemError,
+    ShapeError,
+    SimulationError,
+    SolveError,
+    StorageError,
+)
 from ocnet.learning import AdjointGradient, FixedPoint, gradient
 from ocnet.learning.fixed_points.adjoint_relaxation import relax_adjoint
+from ocnet.networks import arctan
 
 
 def numeric(**changed):
@@ -124,3 +134,54 @@ def test_cvodes_that_gives_up_is_explained(capfd):
     problem.minimize(terminal=x)
     with pytest.raises(SimulationError, match=r"CVODES gave up .*mode='stored'"):
         gradient(problem, mode="checkpointed")
+
+
+def trained(path, field, **options):
+    """Train for one iteration on two derivatives and save."""
+    model = learning.NeuralODE(field, **options)
+    samples = learning.derivative_samples(np.ones((2, field.states)), -np.ones((2, field.states)))
+    learning.fit(model, samples, learning.GaussNewton(iterations=1), rng=0, growing=False).save(path)
+
+
+def straight(parameters=1):
+    return learning.expression(lambda x, t, theta: theta[0] * x, states=1, parameters=parameters)
+
+
+def test_a_file_and_a_model_that_do_not_belong_together(tmp_path):
+    path = tmp_path / "fit.nc"
+    trained(path, straight(), euler_step=1.0)
+    with pytest.raises(OptionError, match=r"load: model is .*expected a NeuralODE"):
+        learning.load(path, straight())
+    for step in (None, 0.5):
+        with pytest.raises(StorageError, match=rf"fit\.nc.*it has euler_step 1\.0 in place of {step}"):
+            learning.load(path, learning.NeuralODE(straight(), euler_step=step))
+    assert learning.load(path, learning.NeuralODE(straight(), euler_step=1.0)).model.euler_step == 1.0
+
+    trained(path, learning.layers((1, 4, 1), arctan(1 / 3)))
+    for sizes, activation, time, match in (
+        ((1, 4, 1), "tanh", False, r"activation 'arctan\(0\.3333333333333333\)' in place of 'tanh'"),
+        ((1, 4, 1), arctan(0.333333), False, r"in place of 'arctan\(0\.333333\)'"),
+        (
+            (1, 3, 1),
+            arctan(1 / 3),
+            True,
+            r"sizes \(1, 4, 1\) in place of .*time False in place of True",
+        ),
+    ):
+        field = learning.layers(sizes, activation, time=time)
+        assert field.parameters == 13
+        with pytest.raises(StorageError, match=match):
+            learning.load(path, learning.NeuralODE(field))
+    assert learning.load(path, learning.NeuralODE(learning.layers((1, 4, 1), arctan(1 / 3)))).theta.size == 13
+    assert learning.load(path, learning.NeuralODE(straight(13))).theta.size == 13  # layers written by hand
+
+
+def test_the_width_of_an_arctan_comes_back_exactly(tmp_path):
+    path = tmp_path / "fit.nc"
+    trained(path, learning.layers((1, 2, 1), arctan(1 / 3)))
+    back = learning.load(path).model
+    s = np.array([[0.3]])
+    theta = np.arange(1.0, 8.0)
+    direct = learning.NeuralODE(learning.layers((1, 2, 1), arctan(1 / 3)), euler_step=1.0)
+    other = learning.NeuralODE(back.field, euler_step=1.0)
+    np.testing.assert_array_equal(other.solve(theta, s, [1.0]), direct.solve(theta, s, [1.0]))

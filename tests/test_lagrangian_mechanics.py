@@ -238,5 +238,62 @@ def test_integrate_says_what_is_wrong():
     runaway = HamiltonianSystem(q, v, v**2 / 2 - q**4)
     with pytest.raises(SimulationError, match="not finite after t"):
         integrate(runaway, [1.0], [1.0], step=0.1, steps=100)
+    without_solution = HamiltonianSystem(q, v, v**2 / 2 - q**3)  # a quadratic equation without real roots
     with pytest.raises(SimulationError, match="Newton's method found no solution"):
-        integrate(runaway, [1.0], [1.0], step=0.1, steps=100, scheme="implicit midpoint")
+        integrate(without_solution, [5.0], [5.0], step=0.5, steps=3, scheme="implicit midpoint")
+    with pytest.raises(OptionError, match=r"system is <Lagrangian .*legendre\(lagrangian\)"):
+        integrate(mechanics.pendulum(), [1.0], [0.0], step=0.1, steps=3)
+
+
+# ---------------------------------------------------------------------- units
+
+
+def scaled_path(unit, rule, q, p, step, steps, scheme):
+    """Integrate H of unit·rule from (q, unit·p); return q, p/unit and the energy error over unit."""
+    x, v = coordinates("q", len(q))
+    H = legendre(Lagrangian(x, v, unit * rule(x, v)))
+    path = integrate(H, q, unit * np.array(p), step=step, steps=steps, scheme=scheme)
+    return np.column_stack([path.q, path.p / unit, path.energy_error / unit * np.ones(steps + 1)])
+
+
+def curved(q, v):
+    return ca.sumsqr(v) * (1 + ca.sumsqr(q)) / 2 - ca.sumsqr(q) / 2
+
+
+def chain(q, v):
+    """Of links of which the far ones hardly move at first."""
+    return ca.sumsqr(v) / 2 - ca.sumsqr(ca.diff(q)) / 2 - ca.sum1(q**4)
+
+
+@pytest.mark.parametrize("unit", [1e-20, 1e-9, 1e-5, 1e5, 1e12, 1e29])
+@pytest.mark.parametrize(
+    ("rule", "q", "p", "scheme"),
+    [
+        (lambda q, v: v**2 / 2 - q**2 / 2, [1.0], [0.0], "implicit midpoint"),
+        (lambda q, v: v**2 / 2 + ca.cos(q), [2.0], [0.0], "implicit midpoint"),
+        (lambda q, v: v**2 / 2 + ca.cos(q), [np.pi], [0.0], "implicit midpoint"),  # forces of rounding alone
+        (chain, [1.0, 0, 0, 0, 0], [0.0] * 5, "implicit midpoint"),
+        (curved, [1.0, 0.3], [0.2, 0.1], "implicit midpoint"),
+        (curved, [1.0, 0.3], [0.2, 0.1], "Störmer-Verlet"),
+    ],
+    ids=["oscillator", "pendulum", "upright pendulum", "chain", "curved", "curved, Verlet"],
+)
+def test_units_play_no_part_in_implicit_steps(unit, rule, q, p, scheme):
+    found, expected = (scaled_path(u, rule, q, p, 0.1, 50, scheme) for u in (unit, 1.0))
+    np.testing.assert_allclose(found, expected, atol=1e-10)
+
+
+@pytest.mark.parametrize("polar", [False, True])
+@pytest.mark.parametrize("step", [86400.0, 86.4])
+def test_the_earth_about_the_sun_in_si_units(step, polar, capfd):
+    m, GM, r, speed = 5.97e24, 1.327e20, 1.496e11, 29780.0
+    q, v = coordinates("q", 2)
+    square, distance = (v[0] ** 2 + (q[0] * v[1]) ** 2, q[0]) if polar else (ca.sumsqr(v), ca.norm_2(q))
+    H = legendre(Lagrangian(q, v, m * (square / 2 + GM / distance)))
+    start = ([r, 0.0], [0.0, m * speed * (r if polar else 1)])
+    for scheme in SCHEMES[:2]:
+        path = integrate(H, *start, step=step, steps=365, scheme=scheme)
+        assert path.energy_error < 1e-6 * abs(path.energy[0])
+        turned = path.q[-1, 1] if polar else np.arctan2(path.q[-1, 1], path.q[-1, 0]) % (2 * np.pi)
+        assert turned == pytest.approx(365 * step * speed / r, abs=0.01)
+    assert "WARNING" not in "".join(capfd.readouterr())

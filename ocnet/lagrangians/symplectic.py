@@ -13,7 +13,14 @@ from ocnet.lagrangians.legendre import HamiltonianSystem
 
 Scheme = Literal["Störmer-Verlet", "implicit midpoint", "Runge-Kutta 4", "Euler"]
 SCHEMES = ("Störmer-Verlet", "implicit midpoint", "Runge-Kutta 4", "Euler")
-NEWTON = {"abstol": 1e-13, "max_iter": 30, "error_on_fail": True}
+NEWTON = {
+    "abstol": 1e-13,
+    "abstolStep": 1e-13,
+    "max_iter": 30,
+    "error_on_fail": True,
+    "show_eval_warnings": False,
+}
+NEGLIGIBLE = 1e-10  # size of a component beside the largest of its kind, below which it is solved no better
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +79,8 @@ def integrate(
     Raises
     ------
     OptionError, ShapeError, DataError
-        For an unknown scheme, a step that is 0 or not finite, and points of the wrong shape.
+        For another kind of system, an unknown scheme, a step that is 0 or not finite, and points of the wrong
+        shape.
     SimulationError
         If the path leaves the finite numbers, or the equation of an implicit step has no solution that
         Newton's method finds; a smaller step helps.
@@ -81,6 +89,11 @@ def integrate(
     -----
     E. Hairer, C. Lubich and G. Wanner, Geometric Numerical Integration (2006), sections I.3 and II.1.
     """
+    if not isinstance(system, HamiltonianSystem):
+        raise OptionError(
+            f"integrate: system is {system!r:.60}; expected a HamiltonianSystem: of a Lagrangian, "
+            "legendre(lagrangian); of a learned Hamiltonian, its system(theta)."
+        )
     where = f"integrate '{system.name}'"
     if scheme not in SCHEMES:
         raise OptionError(f"{where}: scheme is {scheme!r}; expected one of {list(SCHEMES)}.")
@@ -153,7 +166,7 @@ def _step(system: HamiltonianSystem, h: float, scheme: Scheme) -> ca.Function:
         after = z + h / 6 * (a + 2 * b + 2 * c + rate(z + h * c))
     elif scheme == "implicit midpoint":
         x = ca.MX.sym("x", 2 * n)
-        after = _solved(x - z - h * rate((x + z) / 2), x, z, z + h * rate(z))
+        after = _solved(x - z - h * rate((x + z) / 2), x, z, z, z)
     elif system.separable:
         half = p + h / 2 * rates(q, p)[1]
         moved = q + h * rates(q, half)[0]
@@ -161,14 +174,31 @@ def _step(system: HamiltonianSystem, h: float, scheme: Scheme) -> ca.Function:
     else:
         x, given = ca.MX.sym("x", n), ca.MX.sym("given", 2 * n)
         kick = x - given[n:] - h / 2 * rates(given[:n], x)[1]
-        half = _solved(kick, x, given, p + h / 2 * rates(q, p)[1], z)
+        half = _solved(kick, x, given, p, z)
         slide = x - given[:n] - h / 2 * (rates(given[:n], given[n:])[0] + rates(x, given[n:])[0])
-        moved = _solved(slide, x, given, q + h * rates(q, half)[0], ca.vertcat(q, half))
+        moved = _solved(slide, x, given, q, ca.vertcat(q, half))
         after = ca.vertcat(moved, half + h / 2 * rates(moved, half)[1])
     return ca.Function("step", [z], [after])
 
 
-def _solved(equation: ca.MX, unknown: ca.MX, given: ca.MX, guess: ca.MX, value: ca.MX | None = None) -> ca.MX:
-    """Return the unknown for which the equation is 0."""
-    root = ca.rootfinder("root", "newton", {"x": unknown, "p": given, "g": equation}, NEWTON)
-    return root(x0=guess, p=given if value is None else value)["x"]
+def _solved(equation: ca.MX, unknown: ca.MX, given: ca.MX, start: ca.MX, value: ca.MX) -> ca.MX:
+    """Return the unknown, which was `start` a step ago, for which the equation is 0 at given = value.
+
+    The guess is the solution of the equation linearised at the start. Errors are relative to the terms of
+    each row, |∂g/∂x||x|, so that units play no part.
+    """
+    linear = ca.Function("g", [unknown, given], [equation, ca.jacobian(equation, unknown)])
+    rest, slope = linear(start, value)
+
+    def sizes(x: ca.MX) -> ca.MX:
+        terms = ca.fabs(slope) @ x
+        kinds = ca.vertsplit(terms, given.shape[0] // 2)  # coordinates and momenta
+        return ca.vertcat(*(kind + NEGLIGIBLE * ca.norm_inf(kind) for kind in kinds)) + 1e-200
+
+    size = sizes(ca.fabs(start))
+    guess = start - size * ca.solve(ca.diag(1 / size) @ slope @ ca.diag(size), rest / size)
+    size = sizes(ca.fabs(start) + ca.fabs(guess))
+    y, at, scale = (ca.MX.sym(name, unknown.shape[0]) for name in ("y", "at", "scale"))
+    row = ca.substitute(equation, unknown, at + scale * y) / scale
+    root = ca.rootfinder("root", "newton", {"x": y, "p": ca.vertcat(given, at, scale), "g": row}, NEWTON)
+    return guess + size * root(x0=ca.DM.zeros(unknown.shape[0]), p=ca.vertcat(value, guess, size))["x"]

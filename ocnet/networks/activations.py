@@ -284,7 +284,9 @@ def arctan(width: float) -> Activation:
         raise OptionError(f"arctan: width is {width!r:.60}; expected a positive number.") from None
     if not (np.isfinite(value) and value > 0):
         raise OptionError(f"arctan: width is {value}; expected a positive finite number.")
-    return Arctan(name=f"arctan({value:g})", lower=0.0, upper=1.0, base=0.5, width=value)
+    short = f"{value:g}"
+    digits = short if float(short) == value else repr(value)  # files hold the name, and give the width back
+    return Arctan(name=f"arctan({digits})", lower=0.0, upper=1.0, base=0.5, width=value)
 
 
 def custom(

@@ -157,6 +157,56 @@ def test_complex_step_notices_dropped_imaginary_parts():
         system.gradient([1.0], {"a": 1.0})
 
 
+def logistic_like(response, residual=lambda u, p: np.tanh(p["a"] * u + 0.3) - u):
+    return FixedPoint.from_complex_step(residual, response)
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        lambda u, p: np.vdot(u, u),
+        lambda u, p: np.sqrt(u[0] * np.conj(u[0]) + 1),
+        lambda u, p: np.sum(u * u) + np.conj(p["a"][0]),
+    ],
+)
+def test_complex_step_notices_conjugation(response):
+    p = {"a": 0.5}
+    good = logistic_like(lambda u, p: u @ u)
+    u = good.solve(p, [0.0])
+    assert good.gradient(u, p).gradient["a"] == pytest.approx(0.601, abs=1e-3)
+    with pytest.raises(OptionError, match=r"slope of R .*most likely by abs, conj or vdot"):
+        logistic_like(response).gradient(u, p)
+    with pytest.raises(OptionError, match=r"slope of φ\[0\] "):
+        logistic_like(lambda u, p: u @ u, lambda u, p: np.tanh(p["a"] * np.conj(u) + 0.3) - u).gradient(u, p)
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        lambda u, p: ((u - 0.5) ** 2).sum() * 1e-12,  # at its minimum but for rounding
+        lambda u, p: ((u - 0.5) ** 2).sum() + 1e6,
+        lambda u, p: np.sin(300.0 * u[0]) / p["b"][0],
+        lambda u, p: (u**1.5).sum() + np.log(p["b"][0]),
+        lambda u, p: p["a"][0] * np.exp(-1e3 * u[1]),
+        lambda u, p: 0 * u[0],
+    ],
+)
+def test_complex_step_accepts_what_is_analytic(response):
+    p = {"a": [1 / 3, 0.0], "b": [1e-9, 3e8]}
+    system = FixedPoint.from_complex_step(
+        lambda u, p: np.array([3 * u[0] * (1 + p["a"][1]) - 4.5 * p["a"][0], (u[1] - 0.5) * p["b"][1]]),
+        response,
+    )
+    found = system.gradient(system.solve(p, [0.5, 0.5]), p).gradient
+    assert all(np.isfinite(value).all() for value in found.values())
+
+
+def test_a_guess_of_another_length_is_explained():
+    for system in (in_casadi(), in_numpy()):
+        with pytest.raises(ShapeError, match=rf"u (has|of) shape \({N - 1},\)"):
+            system.solve(matrices(0), np.zeros(N - 1))
+
+
 @pytest.mark.parametrize(
     ("u", "p", "error", "match"),
     [

@@ -1,7 +1,11 @@
 """Learning flows: they learn, they stop for a reason, and go on where they were interrupted."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
+import xarray
 
 from ocnet.errors import OptionError, ProblemError, SolveError, StorageError
 from ocnet.learning import AdditiveNetwork, Learned, learn
@@ -83,6 +87,39 @@ def test_other_files_are_refused(tmp_path):
         Learned.load(tmp_path / "text.nc")
 
 
+def test_writing_that_is_interrupted_leaves_the_file_as_it_was(tmp_path, monkeypatch):
+    path = tmp_path / "kept.nc"
+    first = learned(iterations=1)
+    first.save(path)
+
+    def interrupted(self, target, **options):
+        Path(target).write_bytes(b"half a file")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(xarray.Dataset, "to_netcdf", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            learned(iterations=2).save(path)
+    assert (Learned.load(path).network.T == first.network.T).all()
+    first.save(path)
+    assert [file.name for file in tmp_path.iterdir()] == ["kept.nc"]
+
+
+def test_a_checkpoint_that_cannot_be_written_is_refused_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(AdditiveNetwork, "settled", lambda *arguments: pytest.fail("it began to learn"))
+    with pytest.raises(
+        StorageError, match=r"learn: checkpoint is '.*c\.nc', but there is no folder '.*nodir'"
+    ):
+        learned(checkpoint=tmp_path / "nodir" / "c.nc")
+    with pytest.raises(StorageError, match=r"learn: checkpoint is the folder"):
+        learned(checkpoint=tmp_path)
+    with pytest.raises(OptionError, match=r"learn: checkpoint is 3; expected the path"):
+        learned(checkpoint=3)
+    monkeypatch.setattr(os, "access", lambda *arguments: False)
+    with pytest.raises(StorageError, match=r"its folder cannot be written to"):
+        learned(checkpoint=tmp_path / "c.nc")
+
+
 def test_interrupt_keeps_what_was_learned(monkeypatch):
     calls = []
     original = AdditiveNetwork.gradient_at
@@ -132,6 +169,8 @@ def test_local_minimum_is_no_success():
         ({"tolerance": np.nan}, r"tolerance is nan"),
         ({"iterations": 0}, r"iterations is 0"),
         ({"patience": 0}, r"patience is 0"),
+        ({"rate": "1"}, r"rate is '1'; expected a positive number"),
+        ({"iterations": 2.5}, r"iterations is 2.5; expected a whole number"),
     ],
 )
 def test_bad_options(options, match):

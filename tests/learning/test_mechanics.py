@@ -4,8 +4,9 @@ import casadi as ca
 import numpy as np
 import pytest
 
+import ocnet as oc
 from ocnet import learning
-from ocnet.errors import DataError, OptionError, ShapeError, SymbolError
+from ocnet.errors import DataError, OptionError, ProblemError, ShapeError, SymbolError
 from ocnet.lagrangians.legendre import legendre
 from ocnet.lagrangians.symplectic import integrate, reversal_error
 from problems import mechanics
@@ -312,6 +313,9 @@ def test_bad_input():
         learning.ScalarNetwork(2, ())
     with pytest.raises(OptionError, match="sizes are"):
         learning.ScalarNetwork(2, (8, 0))
+    for hidden in (8, "8", None):
+        with pytest.raises(OptionError, match=r"hidden is .*expected a sequence"):
+            learning.ScalarNetwork(2, hidden)
     with pytest.raises(OptionError, match="activation is 'relu'"):
         learning.ScalarNetwork(2, (8,), "relu")
     with pytest.raises(OptionError, match="coordinates and hidden are"):
@@ -333,6 +337,10 @@ def test_bad_input():
         model.energy(np.zeros(model.parameters), [1.0, 2.0, 3.0])
     with pytest.raises(DataError, match="NaN or infinity"):
         model.energy(np.zeros(model.parameters), [1.0, np.inf])
+    one = oc.Problem("decay", horizon=oc.Finite(1.0))
+    one.dynamics(x := one.state("x"), -x)
+    with pytest.raises(ProblemError, match=r"observe: 'decay' has the states .*'x'.*expected coordinates"):
+        mechanics.observe(one, [[1.0]], [0.0, 1.0], noise=0.0, rng=0)
     motion = mechanics.pendulum().euler_lagrange()
     with pytest.raises(OptionError, match="grow from 0"):
         mechanics.observe(motion, [[1.0, 0.0]], [0.5, 1.0], noise=0.0, rng=0)
@@ -340,3 +348,29 @@ def test_bad_input():
         mechanics.observe(motion, [[1.0, 0.0]], [0.0, 1.0], noise=-1, rng=0)
     with pytest.raises(ShapeError, match="observe, initial"):
         mechanics.observe(motion, [1.0, 0.0], [0.0, 1.0], noise=0.0, rng=0)
+
+
+KINDS = (learning.LearnedHamiltonian, learning.LearnedLagrangian)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_energy_refuses_other_shapes(kind):
+    model = kind(lambda q, p, c: c[0] * q**2 + p**2, 1, 1)
+    for theta in ([1.0, 5.0], 1.0, [], [[1.0]]):
+        with pytest.raises(ShapeError, match=r"energy: θ has shape .*; expected \(1,\)"):
+            model.energy(theta, [0.1, 0.2])
+    with pytest.raises(ShapeError, match="expected a scalar"):
+        kind(lambda q, p, c: ca.vertcat(q, p), 1, 1).energy([1.0], [0.1, 0.2])
+    assert model.energy([1.0], np.zeros((0, 2))).shape == (0,)
+    assert model.energy([1.0], np.zeros((3, 0, 2))).shape == (3, 0)
+    assert model.energy([1.0], [0.0, 2.0]) == 4.0
+
+
+@pytest.mark.parametrize("rule", [learning.ScalarNetwork(4, (3,)), learning.NaturalLagrangian(2, 3)])
+@pytest.mark.parametrize("surplus", [5, -1])
+def test_networks_refuse_other_numbers_of_parameters(rule, surplus):
+    count = rule.parameters + surplus
+    with pytest.raises(ShapeError, match=f"θ has {count} components; expected {rule.parameters}"):
+        _ = learning.LearnedLagrangian(rule, 2, count, regularization=1.0).field
+    with pytest.raises(ShapeError, match=f"expected {rule.parameters}"):
+        learning.LearnedHamiltonian(rule, 2, count).energy(np.zeros(count), np.zeros(4))

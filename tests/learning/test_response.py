@@ -168,7 +168,13 @@ def test_refusals():
         ({"mode": "tape"}, r"mode is 'tape'"),
         ({"integrator": "RK45"}, r"integrator is 'RK45'"),
         ({"tolerance": 0.0}, r"tolerance is 0"),
+        ({"tolerance": "a"}, r"tolerance is 'a'"),
         ({"steps_per_checkpoint": 0}, r"steps_per_checkpoint is 0"),
+        (
+            {"mode": "checkpointed", "steps_per_checkpoint": 0.5},
+            r"steps_per_checkpoint is 0.5; expected a whole",
+        ),
+        ({"largest_drift": None}, r"largest_drift is None"),
     ):
         with pytest.raises(OptionError, match=match):
             gradient(problem, **options)

@@ -100,6 +100,14 @@ def test_equal_activations_are_equal_and_immutable():
         arctan(0.1).width = 1.0
 
 
+def test_the_name_of_an_arctan_holds_its_width():
+    assert [str(arctan(w)) for w in (0.1, 2.0, 1e-5)] == ["arctan(0.1)", "arctan(2)", "arctan(1e-05)"]
+    for width in (1 / 3, np.pi, 1e-7 / 3, 123456789.0):
+        name = arctan(width).name
+        assert float(name[7:-1]) == width
+        assert arctan(float(name[7:-1])) == arctan(width)
+
+
 def test_resolving():
     assert activation(SOFTSIGN) is SOFTSIGN
     for wrong in ("relu", None, np.tanh, 3):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ocnet.checkpoint_files import write_whole
 from ocnet.errors import StorageError
 from ocnet.learning.additive.network import AdditiveNetwork
 from ocnet.trajectory import FORMAT, open_dataset
@@ -64,7 +65,10 @@ class Learned:
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a netCDF file; an existing one is replaced. Nothing in it can be executed."""
+        """Write a netCDF file; an existing one is replaced when the new one is complete.
+
+        Nothing in it can be executed.
+        """
         import xarray
 
         net = self.network
@@ -87,7 +91,7 @@ class Learned:
             "message": self.message,
             "method": self.method,
         }
-        xarray.Dataset(data | curves, attrs=attributes).to_netcdf(path, engine="h5netcdf")
+        write_whole(xarray.Dataset(data | curves, attrs=attributes), path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Learned:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from scipy.integrate import BDF, Radau
 from scipy.optimize import minimize
 
+from ocnet.checkpoint_files import check_folder
 from ocnet.errors import OptionError, ProblemError, SimulationError, SolveError
 from ocnet.learning.additive.kernels import NEWTON
 from ocnet.learning.additive.learned import CURVES, Learned
@@ -92,6 +93,8 @@ def learn(
         For unknown methods, explicit integrators (with the reason), and options out of range.
     SolveError
         If the first network has no fixed point for a sample.
+    StorageError
+        If the folder of `checkpoint` is missing or cannot be written to; it is looked for before learning.
 
     Notes
     -----
@@ -104,11 +107,12 @@ def learn(
         raise OptionError(f"{where}: method is {method!r}; expected 'adaptive', 'plain' or 'L-BFGS'.")
     implicit_method(integrator, f"{where}, integrator")
     for name, value in (("rate", rate), ("tolerance", tolerance), ("rtol", rtol)):
-        if not (np.isfinite(value) and value > 0):
-            raise OptionError(f"{where}: {name} is {value}; expected a positive number.")
+        if not isinstance(value, (int, float, np.integer, np.floating)) or not 0 < value < np.inf:
+            raise OptionError(f"{where}: {name} is {value!r:.60}; expected a positive number.")
     for name, value in (("iterations", iterations), ("patience", patience)):
-        if value < 1:
-            raise OptionError(f"{where}: {name} is {value}; expected at least 1.")
+        if not isinstance(value, (int, np.integer)) or value < 1:
+            raise OptionError(f"{where}: {name} is {value!r:.60}; expected a whole number, at least 1.")
+    check_folder(checkpoint, where)
     first = network if resume is None else resume.network
     shape = (network.n, network.inputs, network.outputs, network.bias, network.order)
     if (first.n, first.inputs, first.outputs, first.bias, first.order) != shape:

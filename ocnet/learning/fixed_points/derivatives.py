@@ -14,6 +14,10 @@ from ocnet.symbols import unflat
 
 Values = dict[str, np.ndarray]
 STEP = 1e-30  # of the complex step: any number whose square vanishes beside 1
+DIFFERENCES = (
+    1e-5,
+    1e-7,
+)  # steps of the differences that complex steps are compared with, relative to u and p
 
 
 class CasadiDerivatives:
@@ -72,7 +76,10 @@ class CasadiDerivatives:
         self._pattern = (np.array(rows), np.array(starts))
         self._name = name
 
-    def _pack(self, p: Values) -> np.ndarray:
+    def _pack(self, u: np.ndarray, p: Values) -> np.ndarray:
+        n = self._phi.size1_in(0)
+        if u.shape != (n,):
+            raise ShapeError(f"{self._name}: u has shape {u.shape}; expected ({n},).")
         if set(p) != set(self._shapes):
             raise OptionError(
                 f"{self._name}: values were given for {list(p)}; the parameters are {list(self._shapes)}."
@@ -88,24 +95,24 @@ class CasadiDerivatives:
 
     def residual(self, u: np.ndarray, p: Values) -> np.ndarray:
         """φ (n,)."""
-        return np.asarray(self._phi(u, self._pack(p))).reshape(-1)
+        return np.asarray(self._phi(u, self._pack(u, p))).reshape(-1)
 
     def response(self, u: np.ndarray, p: Values) -> float:
         """R."""
-        return float(self._R(u, self._pack(p)))
+        return float(self._R(u, self._pack(u, p)))
 
     def jacobian(self, u: np.ndarray, p: Values) -> Any:
         """∂φ/∂u (n, n), sparse; its pattern is that of the expressions."""
-        entries = np.array(self._A(u, self._pack(p)).nonzeros())
+        entries = np.array(self._A(u, self._pack(u, p)).nonzeros())
         return sparse.csc_matrix((entries, *self._pattern), shape=(len(u), len(u)))
 
     def pullback(self, u: np.ndarray, p: Values, v: np.ndarray) -> Values:
         """v·∂φ/∂p by one reverse sweep."""
-        return self._unpack(self._pull(u, self._pack(p), v))
+        return self._unpack(self._pull(u, self._pack(u, p), v))
 
     def response_gradient(self, u: np.ndarray, p: Values) -> tuple[np.ndarray, Values]:
         """∂R/∂u and ∂R/∂p."""
-        R_u, R_p = self._R_gradient(u, self._pack(p))
+        R_u, R_p = self._R_gradient(u, self._pack(u, p))
         return np.asarray(R_u).reshape(-1), self._unpack(R_p)
 
 
@@ -122,6 +129,7 @@ class ComplexStep:
 
     def __init__(self, residual: Callable[..., Any], response: Callable[..., Any], name: str) -> None:
         self._residual, self._response, self._name = residual, response, name
+        self._compared: set[str] = set()
 
     def _slope(self, function: Callable[..., Any], u: np.ndarray, p: Values, what: str) -> np.ndarray:
         try:
@@ -143,6 +151,7 @@ class ComplexStep:
     def jacobian(self, u: np.ndarray, p: Values) -> np.ndarray:
         """∂φ/∂u (n, n)."""
         rows = [self._slope(self._residual, moved, p, "φ").reshape(-1) for moved in _steps(u)]
+        self._compare(self._residual, u, p, "φ")
         return np.array(rows).T
 
     def pullback(self, u: np.ndarray, p: Values, v: np.ndarray) -> Values:
@@ -153,7 +162,50 @@ class ComplexStep:
         """∂R/∂u and ∂R/∂p."""
         R_u = [float(self._slope(self._response, moved, p, "R").reshape(())) for moved in _steps(u)]
         R_p = self._by_parameter(self._response, u, p, "R", lambda slope: float(slope.reshape(())))
+        self._compare(self._response, u, p, "R")
         return np.array(R_u), R_p
+
+    def _compare(self, function: Callable[..., Any], u: np.ndarray, p: Values, what: str) -> None:
+        """Compare the slope along one random direction in (u, p) with central differences, once.
+
+        A function that conjugates stays complex and gives a wrong slope. The bound leaves room for curvature
+        and for rounding, in the values and, where the slope is nearly 0, in u and p.
+        """
+        if what in self._compared:
+            return
+        rng = np.random.default_rng(0)
+        at = {"": u, **{f"p {key}": value for key, value in p.items()}}
+        along = {
+            key: rng.choice([-1.0, 1.0], x.shape) * rng.uniform(0.5, 1.0, x.shape) * _size(x)
+            for key, x in at.items()
+        }
+
+        def value(step: complex) -> tuple[np.ndarray, Values]:
+            moved = {key: x + step * along[key] for key, x in at.items()}
+            return moved[""], {key: moved[f"p {key}"] for key in p}
+
+        slope = self._slope(function, *value(1j * STEP), what)
+        difference, wrong = slope, np.ones(slope.shape, dtype=bool)
+        for step in DIFFERENCES:
+            points = (step, -step, 0.0)
+            with np.errstate(all="ignore"):
+                after, before, here = (np.asarray(function(*value(s)), dtype=float) for s in points)
+                difference = (after - before) / (2 * step)
+                bound = 1e-3 * (np.abs(difference) + np.abs(slope))
+                bound += 1e-8 * np.maximum(np.abs(after), np.abs(before))
+                bound += 1e-12 * np.abs(after + before - 2 * here) / step**2
+                wrong &= np.abs(difference - slope) > bound
+            if not np.isfinite(difference).all():
+                return  # the edge of where the function is defined: nothing can be said
+        if wrong.any():
+            i = tuple(int(k) for k in np.argwhere(wrong)[0])
+            raise OptionError(
+                f"{self._name}: the slope of {what}{list(i) if i else ''} in a random direction is "
+                f"{slope[i]:.6g} by complex steps and {difference[i]:.6g} by differences, so that it is not "
+                "analytic, most likely by abs, conj or vdot; take sum(u * u) in place of vdot(u, u), give "
+                "its derivatives, or state it in CasADi."
+            )
+        self._compared.add(what)
 
     def _by_parameter(
         self, function: Any, u: np.ndarray, p: Values, what: str, take: Callable[[np.ndarray], float]
@@ -168,6 +220,11 @@ class ComplexStep:
             ]
             result[key] = np.array(slopes).reshape(value.shape)
         return result
+
+
+def _size(x: np.ndarray) -> np.ndarray:
+    """|x| of each component; where that is 0, of the largest, or 1."""
+    return np.where(x == 0, np.abs(x).max(initial=0.0) or 1.0, np.abs(x))
 
 
 def _steps(x: np.ndarray) -> list[np.ndarray]:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ocnet.errors import DataError, OptionError, ShapeError, SolveError
+from ocnet.errors import DataError, OcnetError, OptionError, ShapeError, SolveError
 from ocnet.learning.fixed_points.adjoint_relaxation import relax_adjoint
 from ocnet.learning.fixed_points.derivatives import CasadiDerivatives, ComplexStep, Values
 from ocnet.learning.fixed_points.factors import Factors
@@ -174,14 +174,16 @@ class FixedPoint:
         ----------
         residual, response : callable
             As for the class, made of analytic operations that carry complex numbers: no ``abs``, ``real``,
-            comparisons or casts to float.
+            ``conj``, ``vdot``, comparisons or casts to float.
         name : str
             How messages call it.
 
         Raises
         ------
         OptionError
-            When derivatives are asked for, if a function drops the imaginary part or fails on it.
+            When derivatives are asked for, if a function drops the imaginary part or fails on it, or if its
+            slope in one random direction is not that of central differences, as where it conjugates. Only
+            the first derivative of each function is compared, to three digits.
         """
         d = ComplexStep(residual, response, name)
         return cls(
@@ -234,6 +236,8 @@ class FixedPoint:
 
         Raises
         ------
+        ShapeError
+            If the guess has another length than φ.
         SolveError
             If it does not converge, with the least residual that was reached.
         """
@@ -357,7 +361,16 @@ class FixedPoint:
         return Sensitivity(self._number(state, values), gradient, None, states, "forward", residual)
 
     def _phi(self, u: np.ndarray, values: Values) -> np.ndarray:
-        phi = np.asarray(self._residual(u, values), dtype=float)
+        try:
+            phi = np.asarray(self._residual(u, values), dtype=float)
+        except OcnetError:
+            raise
+        except (ValueError, IndexError) as error:  # what numpy says of shapes
+            shapes = ", ".join(f"'{key}' {value.shape}" for key, value in values.items())
+            raise ShapeError(
+                f"{self.name}: φ fails ({error}) for u of shape {u.shape} and {shapes}; expected shapes that "
+                "belong together."
+            ) from error
         if not np.isfinite(phi).all():
             i = int(np.flatnonzero(~np.isfinite(phi.reshape(-1)))[0])
             raise DataError(

@@ -60,14 +60,21 @@ class LearnedHamiltonian:
         n = self.coordinates
 
         def rates(x: Any, t: Any, theta: Any) -> Any:
-            slope = ca.densify(ca.gradient(_scalar(self.rule, x, n, theta), x))
+            slope = ca.densify(ca.gradient(_scalar(self.rule, x[:n], x[n:], theta), x))
             return ca.vertcat(slope[n:], -slope[:n])
 
         return expression(rates, states=2 * n, parameters=self.parameters)
 
     def energy(self, theta: Any, states: Any) -> np.ndarray:
-        """Return H at states (..., 2n); shape (...)."""
-        return _values(self.rule, self.coordinates, theta, states)
+        """Return H for θ (P,) at states (..., 2n); shape (...).
+
+        ShapeError for other shapes, and for an H that is no scalar; DataError for NaN and infinity.
+        """
+
+        def rule(q: Any, p: Any, parameters: Any) -> Any:
+            return _scalar(self.rule, q, p, parameters)
+
+        return _values(rule, self.coordinates, self.parameters, theta, states)
 
     def system(self, theta: Any, name: str = "learned") -> HamiltonianSystem:
         """Return the learned H as a Hamiltonian system, for simulation and symplectic integration."""
@@ -124,7 +131,7 @@ class LearnedLagrangian:
 
         def rates(x: Any, t: Any, theta: Any) -> Any:
             q, qdot = ca.SX.sym("q", n), ca.SX.sym("qdot", n)
-            value = _scalar(self.rule, ca.vertcat(q, qdot), n, theta)
+            value = _scalar(self.rule, q, qdot, theta)
             rate = acceleration(value, q, qdot, float(self.regularization))
             after = ca.substitute(rate, ca.vertcat(q, qdot), x)
             return ca.vertcat(x[n:], after)
@@ -132,12 +139,15 @@ class LearnedLagrangian:
         return expression(rates, states=2 * n, parameters=self.parameters)
 
     def energy(self, theta: Any, states: Any) -> np.ndarray:
-        """Return q̇·∂L/∂q̇ − L at states (..., 2n); shape (...)."""
+        """Return q̇·∂L/∂q̇ − L for θ (P,) at states (..., 2n); shape (...).
+
+        Errors as for :meth:`LearnedHamiltonian.energy`.
+        """
 
         def rule(q: Any, qdot: Any, parameters: Any) -> Any:
-            return total_energy(self.rule(q, qdot, parameters), qdot)
+            return total_energy(_scalar(self.rule, q, qdot, parameters), qdot)
 
-        return _values(rule, self.coordinates, theta, states)
+        return _values(rule, self.coordinates, self.parameters, theta, states)
 
     def lagrangian(self, theta: Any, name: str = "learned") -> Lagrangian:
         """Return the learned L as a Lagrangian, with θ as its parameter."""
@@ -173,22 +183,26 @@ def derivative_samples(states: Any, rates: Any) -> Samples:
     return Samples([1.0], (x + rate)[:, None, :], x)
 
 
-def _scalar(rule: Scalar, x: Any, n: int, theta: Any) -> Any:
-    value = ca.SX(rule(x[:n], x[n:], theta))
+def _scalar(rule: Scalar, q: Any, v: Any, theta: Any) -> Any:
+    value = ca.SX(rule(q, v, theta))
     if not value.is_scalar():
         raise ShapeError(f"the rule returned shape {value.shape}; expected a scalar function of (q, p, θ).")
     return value
 
 
-def _values(rule: Scalar, n: int, theta: Any, states: Any) -> np.ndarray:
+def _values(rule: Scalar, n: int, count: int, theta: Any, states: Any) -> np.ndarray:
     """Evaluate a scalar at many states."""
     x, parameters = np.asarray(states, dtype=float), np.asarray(theta, dtype=float)
+    if parameters.shape != (count,):
+        raise ShapeError(f"energy: θ has shape {parameters.shape}; expected ({count},).")
     if x.ndim < 1 or x.shape[-1] != 2 * n:
         raise ShapeError(f"energy: states have shape {x.shape}; expected (..., {2 * n}).")
     if not np.isfinite(x).all() or not np.isfinite(parameters).all():
         raise DataError("energy: states or θ contain NaN or infinity; expected finite numbers.")
-    q, v, own = ca.SX.sym("q", n), ca.SX.sym("v", n), ca.SX.sym("theta", *parameters.shape)
+    q, v, own = ca.SX.sym("q", n), ca.SX.sym("v", n), ca.SX.sym("theta", count)
     value = ca.Function("energy", [q, v, own], [rule(q, v, own)])
+    if not x.size:
+        return np.zeros(x.shape[:-1])
     flat = x.reshape(-1, 2 * n).T
     found = value.map(flat.shape[1])(flat[:n], flat[n:], np.tile(parameters[:, None], flat.shape[1]))
     return found.full()[0].reshape(x.shape[:-1])

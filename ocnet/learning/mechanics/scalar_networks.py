@@ -10,7 +10,7 @@ from typing import Any
 import casadi as ca
 import numpy as np
 
-from ocnet.errors import OptionError
+from ocnet.errors import OptionError, ShapeError
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,18 @@ class ScalarNetwork:
     activation: str = "tanh"
 
     def __post_init__(self) -> None:
-        sizes = (self.inputs, *self.hidden)
+        hidden: Any = self.hidden
+        if not isinstance(hidden, (Sequence, np.ndarray)) or isinstance(hidden, str):
+            raise OptionError(
+                f"ScalarNetwork: hidden is {hidden!r:.60}; expected a sequence of whole positive "
+                "numbers, such as (8,)."
+            )
+        sizes = (self.inputs, *hidden)
         if len(sizes) < 2 or not all(isinstance(s, (int, np.integer)) and s > 0 for s in sizes):
             raise OptionError(
                 f"ScalarNetwork: sizes are {sizes!r:.60}; expected whole positive numbers, of the inputs and "
                 "of at least one hidden layer."
             )
-
         if self.activation not in ("tanh", "log cosh"):
             raise OptionError(
                 f"ScalarNetwork: activation is {self.activation!r:.60}; expected 'tanh' or 'log cosh'."
@@ -63,7 +68,8 @@ class ScalarNetwork:
         return sum((a + 1) * b for a, b in pairwise(sizes)) + sizes[-1]
 
     def __call__(self, q: Any, p: Any, theta: Any) -> Any:
-        """Return the value at (q, p)."""
+        """Return the value at (q, p); ShapeError if θ has another length than `parameters`."""
+        _check_length("ScalarNetwork", theta, self.parameters)
         v, at = ca.vertcat(q, p), 0
         last = self.parameters - self.hidden[-1]
         for fan_in, fan_out in pairwise((self.inputs, *self.hidden)):
@@ -134,7 +140,8 @@ class NaturalLagrangian:
         return sum((a + 1) * b for a, b in pairwise(self._sizes))
 
     def __call__(self, q: Any, qdot: Any, theta: Any) -> Any:
-        """Return L at (q, q̇)."""
+        """Return L at (q, q̇); ShapeError if θ has another length than `parameters`."""
+        _check_length("NaturalLagrangian", theta, self.parameters)
         inputs, width, outputs = self._sizes
         u = ca.vertcat(ca.cos(q), ca.sin(q)) if self.periodic else q
         first, bias, second, last = (inputs + 1) * width, inputs * width, outputs * width, self.parameters
@@ -155,6 +162,14 @@ class NaturalLagrangian:
         offset[rows * (rows + 3) // 2] = 1.0
         parts[-1][-len(offset) :] = offset
         return np.concatenate(parts)
+
+
+def _check_length(where: str, theta: Any, expected: int) -> None:
+    if theta.shape[0] != expected:
+        raise ShapeError(
+            f"{where}: θ has {theta.shape[0]} components; expected {expected}, its `parameters`. If "
+            "other parts of the rule have parameters too, give it its slice of θ."
+        )
 
 
 def _log_cosh(u: Any) -> Any:

@@ -18,6 +18,7 @@ from ocnet.problem import Problem
 Mode = Literal["stored", "checkpointed", "reverse-time"]
 
 INTEGRATORS = ("DOP853", "LSODA", "BDF", "Radau")
+NUMBERS = (int, float, np.integer, np.floating)
 SLACK = {"stored": 1e-11, "checkpointed": 1e-10, "reverse-time": 1e-11}
 
 
@@ -120,19 +121,21 @@ class AdjointGradient:
             raise OptionError(f"{where}: mode is {mode!r}; expected one of {list(SLACK)}.")
         if integrator not in INTEGRATORS:
             raise OptionError(f"{where}: integrator is {integrator!r}; expected one of {list(INTEGRATORS)}.")
-        slack = SLACK[mode] if tolerance is None else float(tolerance)
-        if not 1e-14 <= slack < 1:
-            raise OptionError(f"{where}: tolerance is {tolerance}; expected a number from 1e-14 to 1.")
-        for name, value in (("steps_per_checkpoint", steps_per_checkpoint), ("largest_drift", largest_drift)):
-            if not value > 0:
-                raise OptionError(f"{where}: {name} is {value}; expected a positive number.")
-        self.mode, self.integrator, self.tolerance, self.where = mode, integrator, slack, where
+        slack = SLACK[mode] if tolerance is None else tolerance
+        if not isinstance(slack, NUMBERS) or not 1e-14 <= slack < 1:
+            raise OptionError(f"{where}: tolerance is {tolerance!r:.60}; expected a number from 1e-14 to 1.")
+        steps = steps_per_checkpoint
+        if not isinstance(steps, (int, np.integer)) or not steps > 0:
+            raise OptionError(
+                f"{where}: steps_per_checkpoint is {steps!r:.60}; expected a whole positive number."
+            )
+        if not isinstance(largest_drift, NUMBERS) or not largest_drift > 0:
+            raise OptionError(f"{where}: largest_drift is {largest_drift!r:.60}; expected a positive number.")
+        self.mode, self.integrator, self.tolerance, self.where = mode, integrator, float(slack), where
         self.largest_drift = largest_drift
         self._functions = ResponseFunctions(problem, where)
         self._cvodes = (
-            CheckpointedSweep(self._functions, slack, int(steps_per_checkpoint))
-            if mode == "checkpointed"
-            else None
+            CheckpointedSweep(self._functions, float(slack), int(steps)) if mode == "checkpointed" else None
         )
 
     def __call__(self, values: Mapping[str, Any] | None = None) -> ResponseGradient:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ocnet.checkpoint_files import write_whole
 from ocnet.errors import OptionError, StorageError
-from ocnet.learning.checkpoint_files import write_whole
 from ocnet.learning.neural_odes.neural_ode import NeuralODE
 from ocnet.learning.neural_odes.vector_field import layers
 from ocnet.networks.activations import Activation, activation, arctan
@@ -170,7 +170,9 @@ def _compare(attributes: dict[str, object], model: NeuralODE, path: str | os.Pat
             ("activation", str(attributes["activation"]), f.activation),
             ("time", bool(attributes["time"]), f.time),
         ]
-    different = [f"{name} {written!r} in place of {given!r}" for name, written, given in pairs if written != given]
+    different = [
+        f"{name} {written!r} in place of {given!r}" for name, written, given in pairs if written != given
+    ]
     if different:
         raise StorageError(
             f"load: '{path}' belongs to another model than the one given: it has {', '.join(different)}."

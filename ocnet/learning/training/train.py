@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ocnet.checkpoint_files import check_folder
 from ocnet.errors import DataError, OptionError, ShapeError
-from ocnet.learning.checkpoint_files import check_folder
 from ocnet.learning.neural_odes.neural_ode import NeuralODE
 from ocnet.learning.neural_odes.samples import Samples
 from ocnet.learning.training.fit import CURVES, Fit

@@ -1,4 +1,4 @@
-"""Checkpoint files: their folder is looked for before work begins, and a new file replaces the old one whole."""
+"""Checkpoint files: their folder is looked for before work begins, and only a complete file replaces one."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def check_folder(path: str | os.PathLike[str] | None, where: str) -> None:
         )
     if not file.parent.is_dir():
         raise StorageError(
-            f"{where}: checkpoint is '{file}', but there is no folder '{file.parent}'; make it, or name another."
+            f"{where}: checkpoint is '{file}', but there is no folder '{file.parent}'; make it first."
         )
     if not os.access(file.parent, os.W_OK):
         raise StorageError(
-            f"{where}: checkpoint is '{file}', but the folder '{file.parent}' cannot be written to; name another."
+            f"{where}: checkpoint is '{file}', but its folder cannot be written to; name another."
         )
 
 
