@@ -41,6 +41,7 @@ def upwind(
     drift : ndarray (points, nx)
         Where a forbidden motion cannot be prevented, what is left of it.
     stage : ndarray (points,)
+        NaN where H is no finite number.
 
     Notes
     -----
@@ -76,6 +77,7 @@ def upwind(
         better = paid < best[rows]
         chosen = rows[better]
         best[chosen], drift[chosen], stage[chosen] = paid[better], f[better], running[better]
+    stage[~np.isfinite(best)] = np.nan
     return drift, stage
 
 

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from ocnet.attention import IndependentSelection, JumpingWindow, Network, anneal
+from ocnet.attention import IndependentSelection, JumpingWindow, Network, anneal, relax
 from ocnet.errors import DataError, OptionError, ShapeError
 from problems import graph_matching as matching
 
@@ -79,6 +79,16 @@ def test_a_quarter_of_the_neurons_matches_as_well():
     assert means["gradient"] > 0.9
 
 
+def test_saturated_neurons_do_not_wait_for_ever():
+    """At a gain of 1 the score of a quarter of the neurons hides what others are due."""
+    net, start = matching.network(matching.instance(16, rng=3)), matching.start(16, 3)
+    full = relax(net, initial=start, tolerance=1e-10)
+    found = relax(net, IndependentSelection(64), initial=start, tolerance=1e-10, phases=20_000)
+    assert found.success
+    assert 0 < found.counters.rescues < found.counters.phases / 10
+    assert found.energy == pytest.approx(full.energy, rel=0.05)
+
+
 @pytest.mark.slow
 def test_the_jumping_window_is_within_three_percent():
     """Five sizes, ten pairs each: mean quality of both scores against the full network's."""
@@ -109,6 +119,14 @@ def test_refusals():
         (lambda: matching.instance(5, "tree"), OptionError, "kind is 'tree'"),
         (lambda: matching.instance(5, noise=2.0), OptionError, "noise is 2.0"),
         (lambda: matching.instance(5, degree=9.0), OptionError, "degree is 9.0"),
+        (lambda: matching.instance(5, degree="x"), OptionError, "degree is 'x'"),
+        (
+            lambda: matching.matched(graphs, [0] * 4),
+            DataError,
+            "expected the integers from 0 to 3, each once",
+        ),
+        (lambda: matching.matched(graphs, [0.9] * 4), DataError, "expected the integers"),
+        (lambda: matching.matched(graphs, [0, 1, 2]), DataError, "expected the integers"),
         (lambda: matching.network(lopsided), ShapeError, "first graph has an asymmetric"),
         (lambda: matching.network(broken), DataError, "second: component"),
         (lambda: matching.network(smaller), ShapeError, "second: got an array of shape"),
@@ -119,3 +137,5 @@ def test_refusals():
         with pytest.raises(error, match=pattern):
             case()
     assert isinstance(matching.network(graphs), Network)
+    assert matching.instance(3).size == 3
+    assert matching.instance(4, "structured", degree=9.0).size == 4

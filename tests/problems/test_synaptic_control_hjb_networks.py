@@ -33,7 +33,6 @@ SETTINGS = {
 SHARE = 1 / 3  # of the box, that the largest box of a zoom about 0 takes
 # States (neurons, network, number) that miss the demand, and by how much at most: v, and the closed-loop cost
 SHORT = {
-    (2, 6, 6): (1e-5, 4e-6),
     (3, 0, 4): (2.5e-3, 1.5e-4),
     (3, 1, 1): (2.5e-4, 1e-6),
     (3, 1, 15): (1.6e-3, 5e-5),

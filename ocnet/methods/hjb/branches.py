@@ -22,9 +22,9 @@ _compiled: Any = njit(cache=True, nogil=True, error_model="numpy", fastmath={"re
 
 NODES = 4  # of a cubic along an axis
 SHIFTS = np.array([-1, -2, 0, -3, 1])  # of its first node, from the one below a point
-MOST_AXES = 4  # on which blocks of nodes are compared; beyond, there are too many
+MOST_AXES = 3  # on which blocks of nodes are compared; beyond, there are too many
 REACH = 2  # nodes around a kink that polynomials around a point would use
-CLEAN, CLEAR = 30.0, 5.0  # times smoother than the roughest block: made of one branch, and nearly so
+CLEAN, CLEAR = 60.0, 5.0  # times smoother than the roughest block: made of one branch, and nearly so
 BEND = 1e-7  # of the values, relative to 1 + the largest: bends that are smaller are no kinks
 
 
@@ -52,14 +52,19 @@ class Branches:
 
     @cached_property
     def _tables(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Shape, nodes (n, most), blocks (choices, n) by their shifts, and the corners of a cell in each."""
+        """Shape, nodes (n, most), blocks (choices, n) by their shifts, and the corners of a cell in each.
+
+        Blocks that hold all corners come first: these are the nodes that a polynomial around a point uses.
+        """
         n, shape = self.grid.dimension, np.array(self.grid.shape, dtype=np.int64)
         nodes = np.full((n, shape.max()), np.inf)
         for d, axis in enumerate(self.grid.axes):
             nodes[d, : shape[d]] = axis
         choices = np.stack(np.unravel_index(np.arange(len(SHIFTS) ** n), (len(SHIFTS),) * n), axis=1)
         corner = np.stack(np.unravel_index(np.arange(2**n), (2,) * n), axis=1)
-        holds = np.stack([SHIFTS <= 0, SHIFTS > -NODES + 1], axis=1)  # the node below, and the one above
+        holds = np.stack([SHIFTS <= 0, SHIFTS > 1 - NODES], axis=1)  # the node below, and the one above
+        beyond = (SHIFTS > 0) | (SHIFTS <= 1 - NODES)
+        choices = choices[np.argsort(beyond[choices].any(axis=1), kind="stable")]
         inside = holds[choices[:, None, :], corner[None]].all(axis=2)
         return shape, nodes, choices, (inside * 2 ** np.arange(2**n, dtype=np.uint64)).sum(axis=1)
 
@@ -82,17 +87,20 @@ class Branches:
 
 
 @_compiled
-def _fill(nodes: np.ndarray, x: float, weights: np.ndarray) -> None:
-    """Fill the weights (3, NODES) of a cubic's value and slope at x, and of its third difference."""
+def _fill(nodes: np.ndarray, x: float, low: float, high: float, weights: np.ndarray) -> None:
+    """Fill the weights of a cubic (5, NODES): value and slope at x, third difference, values at two nodes."""
     width = nodes[NODES - 1] - nodes[0]
     for j in range(NODES):
-        below, value, slope = 1.0, 1.0, 0.0
+        below, value, slope, left, right = 1.0, 1.0, 0.0, 1.0, 1.0
         for m in range(NODES):
             if m != j:
                 below *= nodes[j] - nodes[m]
                 slope = slope * (x - nodes[m]) + value
                 value *= x - nodes[m]
+                left *= low - nodes[m]
+                right *= high - nodes[m]
         weights[0, j], weights[1, j], weights[2, j] = value / below, slope / below, width**3 / below
+        weights[3, j], weights[4, j] = left / below, right / below
 
 
 @_compiled
@@ -157,19 +165,48 @@ def _told(rough: np.ndarray, corners: np.ndarray, nearest: int) -> bool:
 @_compiled
 def _least(
     values: np.ndarray, base: np.ndarray, offsets: np.ndarray, steps: np.ndarray, weights: np.ndarray,
-    choices: np.ndarray, rough: np.ndarray,
+    choices: np.ndarray, rough: np.ndarray, corners: np.ndarray,
 ) -> int:  # fmt: skip
-    """Return the block whose branch is least beyond doubt, −1 if that one is not clean."""
-    most = rough.max()
-    best = 0 if rough[0] * CLEAN < most else int(np.argmin(rough))
+    """Return the block whose branch is least beyond doubt, −1 if that one is not clean.
+
+    If a clean block holds all corners no kink runs through the cell, and nothing has to be continued.
+    """
+    most, best = rough.max(), -1
+    for c in range(len(choices)):
+        if corners[c] == corners[0] and rough[c] * CLEAN < most and (best < 0 or rough[c] < rough[best]):
+            best = c
+    if best >= 0:
+        return best
+    best = int(np.argmin(rough))
     least = _at(values, base[best], offsets, steps, weights, choices[best], -1)
     sure = least - rough[best]
     for c in range(len(choices)):
-        if c != best and rough[c] * CLEAR < most:
+        if rough[c] * CLEAR < most:
             v = _at(values, base[c], offsets, steps, weights, choices[c], -1)
             if v < least and v + rough[c] < sure:
                 best, least = c, v
     return best if rough[best] * CLEAN < most else -1
+
+
+@_compiled
+def _above(
+    values: np.ndarray, base: int, offsets: np.ndarray, steps: np.ndarray, weights: np.ndarray,
+    choice: np.ndarray, cell: int, strides: np.ndarray, slack: float,
+) -> bool:  # fmt: skip
+    """Whether a branch passes below no corner of the cell from node `cell` on, where another one is least."""
+    n = len(steps)
+    for corner in range(2**n):
+        there, result = cell, 0.0
+        for d in range(n):
+            there += (corner >> d) % 2 * strides[d]
+        for m in range(len(offsets)):
+            weight = 1.0
+            for d in range(n):
+                weight *= weights[d, choice[d], 3 + (corner >> d) % 2, (m // steps[d]) % NODES]
+            result += weight * values[base + offsets[m]]
+        if result < values[there] - slack:
+            return False
+    return True
 
 
 @_compiled
@@ -192,21 +229,28 @@ def _improve(
     for m in range(len(offsets)):
         for d in range(n):
             offsets[m] += (m // steps[d]) % NODES * strides[d]
-    first, weights = np.empty((n, len(shifts)), dtype=np.int64), np.empty((n, len(shifts), 3, NODES))
+    first, weights = np.empty((n, len(shifts)), dtype=np.int64), np.empty((n, len(shifts), 5, NODES))
     base, rough = np.empty(len(choices), dtype=np.int64), np.empty(len(choices))
+    inner = (corners == corners[0]).sum()
     for k in range(points):
         for d in range(n):
             for s in range(len(shifts)):
                 i = first[d, s] = min(max(below[k, d] + shifts[s], 0), shape[d] - NODES)
-                _fill(nodes[d, i : i + NODES], x[k, d], weights[d, s])
+                low, high = nodes[d, below[k, d]], nodes[d, below[k, d] + 1]
+                _fill(nodes[d, i : i + NODES], x[k, d], low, high, weights[d, s])
         for c in range(len(choices)):
+            if c == inner and rough[:c].max() <= floor:
+                break
             base[c] = 0
             for d in range(n):
                 base[c] += first[d, choices[c, d]] * strides[d]
             rough[c] = _roughness(values, base[c], offsets, steps, weights, choices[c])
-        if rough.max() > floor and _told(rough, corners, _nearest(nodes, below[k], x[k])):
-            best = _least(values, base, offsets, steps, weights, choices, rough)
-            if best >= 0:
+        if rough[:inner].max() > floor and _told(rough, corners, _nearest(nodes, below[k], x[k])):
+            best = _least(values, base, offsets, steps, weights, choices, rough, corners)
+            cell, slack = (below[k] * strides).sum(), rough[best]
+            if best >= 0 and _above(
+                values, base[best], offsets, steps, weights, choices[best], cell, strides, slack
+            ):
                 value[k] = _at(values, base[best], offsets, steps, weights, choices[best], -1)
                 for d in range(n):
                     gradient[k, d] = _at(values, base[best], offsets, steps, weights, choices[best], d)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ocnet.errors import SolveError
 from ocnet.hamiltonian import Hamiltonian
 from ocnet.methods.hjb.differences import Differences
 from ocnet.methods.hjb.grid import Grid
@@ -70,11 +71,24 @@ class Scheme:
     def upwind(
         self, t: float, x: np.ndarray, minus: np.ndarray, plus: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return drift and stage cost; from value and gradient where the Hamiltonian knows no better."""
+        """Return drift and stage cost; from value and gradient where the Hamiltonian knows no better.
+
+        SolveError where they are not finite: such a node would be a place to rest for nothing.
+        """
         own = getattr(self.hamiltonian, "upwind", None)
         if own is not None:
-            return own(t, x, minus, plus)
-        return upwind(self._value_and_flow, np.full(len(x), t), x, minus, plus)
+            drift, stage = own(t, x, minus, plus)
+        else:
+            drift, stage = upwind(self._value_and_flow, np.full(len(x), t), x, minus, plus)
+        fine = np.isfinite(stage) & np.isfinite(drift).all(axis=1)
+        if not fine.all():
+            k = int(np.argmin(fine))
+            raise SolveError(
+                "solve_hjb: the minimised Hamiltonian is not a finite number at x = "
+                f"{np.array2string(x[k], precision=4)}; expected finite dynamics and costs at all nodes. "
+                "Take a grid without that state: another box, or other numbers of nodes."
+            )
+        return drift, stage
 
     def _value_and_flow(self, t: np.ndarray, x: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return self.hamiltonian.value(t, x, p), self.hamiltonian.gradient(t, x, p)[1]

@@ -65,3 +65,28 @@ def test_where_kinks_crowd_no_value_is_far_off():
         Branches(grid, values).improve(x, v, p)
         exact = np.minimum(np.exp(x[:, 0]), 0.9 + np.abs(x[:, 0] - 0.3) / (width * (y[1] - y[0])))
         assert np.abs(v - exact).max() <= np.abs(value - exact).max()
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_beside_the_tip_of_a_concave_cone_nothing_gets_much_worse(n):
+    """A cone has no branches; beyond some cells from its tip it is smooth."""
+    grid = Grid([-1.0] * n, [1.0] * n, 31)
+    h = grid.axes[0][1] - grid.axes[0][0]
+
+    def cone(x):
+        return np.cos(2 * np.hypot(0.1 * h, np.linalg.norm(x, axis=1))) - np.linalg.norm(x, axis=1)
+
+    values = cone(grid.points())
+    x = np.random.default_rng(0).uniform(-0.5, 0.5, (3000, n))
+    before = np.abs(Interpolation(grid)(values, x)[0] - cone(x))
+    after = np.abs(Slices(grid, values[None]).at(0.0, x)[0] - cone(x))
+    assert after.max() <= 2 * before.max()
+    assert after.mean() <= 1.1 * before.mean()
+    far = np.linalg.norm(x, axis=1) > 3 * h
+    assert (after - before)[far].max() < 0.1 * before.max()
+
+
+def test_states_outside_are_not_numbers():
+    grid = Grid([-1, -1], [1, 1], 9)
+    slices = Slices(grid, np.ones((1, grid.size)))
+    assert np.isnan(slices.at(0.0, np.array([[np.nan, 0.0]]))[0]).all()
