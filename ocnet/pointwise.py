@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import casadi as ca
 import numpy as np
 
@@ -24,7 +26,7 @@ class Pointwise:
     def __init__(
         self, function: ca.Function, points: int, constants: dict[int, np.ndarray] | None = None
     ) -> None:
-        self.points = points
+        self.points, self._function, self._constants = points, function, constants
         self._buffer, self._run = function.map(points).buffer()
         sizes = [function.nnz_in(i) for i in range(function.n_in())]
         self._inputs = [np.zeros((points, n)) for n in sizes]
@@ -51,7 +53,8 @@ class Pointwise:
         Returns
         -------
         list of ndarray (points, nonzeros)
-            One for each output; overwritten by the next call.
+            One for each output; overwritten by the next call. NaN at points where CasADi gives up, as it does
+            at a singular matrix.
         """
         for i, value in zip(self._free, arguments, strict=True):
             array = np.asarray(value)
@@ -59,7 +62,23 @@ class Pointwise:
                 array[:, None] if array.ndim == 1 and self._inputs[i].shape[1] == 1 else array
             )
         self._run()
+        if self._buffer.ret():  # what is left in the outputs is no answer
+            self._one_by_one()
         return self._outputs
+
+    def _one_by_one(self) -> None:
+        """Evaluate point by point, so that those where CasADi gives up do not spoil the others."""
+        for k in range(self.points):
+            if self.points == 1:
+                found = [np.nan] * len(self._outputs)
+            else:
+                found = self._single(*(self._inputs[i][k] for i in self._free))
+            for array, value in zip(self._outputs, found, strict=True):
+                array[k] = value
+
+    @cached_property
+    def _single(self) -> Pointwise:
+        return Pointwise(self._function, 1, self._constants)
 
 
 def scalar_operations(function: ca.Function) -> ca.Function:

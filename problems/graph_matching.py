@@ -12,6 +12,7 @@ with symmetric weights G and g without self-edges: twice the matched weight is g
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
@@ -20,7 +21,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment, quadratic_assignment
 
 from ocnet.attention import Network
-from ocnet.errors import OptionError, ShapeError
+from ocnet.errors import DataError, OptionError, ShapeError
 from problems.checked import array
 
 Kind = Literal["random", "noisy copy", "structured"]
@@ -54,7 +55,7 @@ def instance(
     n: int,
     kind: Kind = "noisy copy",
     *,
-    degree: float = 4.0,
+    degree: float | None = None,
     noise: float = 0.1,
     rng: np.random.Generator | int = 0,
 ) -> Instance:
@@ -68,8 +69,9 @@ def instance(
         Two independent random graphs; a random graph and a permuted copy of it of which a share of the edges
         was moved; flows with a decaying distribution against distances on a grid turned into closeness, as in
         facility location, where no permutation is planted.
-    degree : float
-        Mean number of edges of a vertex of a random graph.
+    degree : float, optional
+        Mean number of edges of a vertex of a random graph; 4, or n − 1 where that is less. "structured" does
+        not use it.
     noise : float
         Share of the edges of a copy that are moved, in [0, 1].
     rng : numpy.random.Generator or int
@@ -84,9 +86,10 @@ def instance(
         raise OptionError(f"{where}: n is {n!r:.60}; expected an integer of at least 3.")
     if kind not in ("random", "noisy copy", "structured"):
         raise OptionError(f"{where}: kind is {kind!r:.60}; expected 'random', 'noisy copy' or 'structured'.")
-    if not 0 < degree <= n - 1:
+    degree = min(4.0, n - 1.0) if degree is None else degree
+    if kind != "structured" and not (_real(degree) and 0 < degree <= n - 1):
         raise OptionError(f"{where}: degree is {degree!r:.60}; expected a number in (0, {n - 1}].")
-    if not 0 <= noise <= 1:
+    if not (_real(noise) and 0 <= noise <= 1):
         raise OptionError(f"{where}: noise is {noise!r:.60}; expected a number in [0, 1].")
     random = np.random.default_rng(rng)
     if kind == "structured":
@@ -134,7 +137,7 @@ def network(
         if not np.allclose(matrix, matrix.T) or np.diag(matrix).any():
             raise ShapeError(f"{where}: the {name} graph has an asymmetric or self-connecting weight matrix.")
     for name, value in (("penalty", penalty), ("binary", binary), ("strength", strength)):
-        if not (np.isfinite(value) and value >= 0):
+        if not (_real(value) and np.isfinite(value) and value >= 0):
             raise OptionError(f"{where}: {name} is {value!r:.60}; expected a nonnegative finite number.")
     largest = float(np.abs(G).max() * np.abs(g).max()) or 1.0
     one, eye = sp.csr_array(np.ones((n, n))), sp.eye_array(n, format="csr")
@@ -167,8 +170,29 @@ def decode(outputs: ArrayLike) -> np.ndarray:
 
 
 def matched(graphs: Instance, permutation: ArrayLike) -> float:
-    """Return Σ_{α<β} G_αβ g_{π(α)π(β)}: the number of matched edges of unweighted graphs."""
-    order = np.asarray(permutation, dtype=int)
+    """Return Σ_{α<β} G_αβ g_{π(α)π(β)}: the number of matched edges of unweighted graphs.
+
+    Parameters
+    ----------
+    graphs : Instance
+    permutation : array_like of int (n,)
+        α is matched with permutation[α].
+
+    Raises
+    ------
+    DataError
+        If it is no permutation of 0 to n − 1.
+    """
+    n, order = graphs.size, np.asarray(permutation)
+    if (
+        order.shape != (n,)
+        or order.dtype.kind not in "iu"
+        or not np.array_equal(np.sort(order), np.arange(n))
+    ):
+        raise DataError(
+            f"graph_matching.matched: permutation is {permutation!r:.60}; expected the integers from 0 to "
+            f"{n - 1}, each once."
+        )
     return float((graphs.first * graphs.second[np.ix_(order, order)]).sum() / 2)
 
 
@@ -188,6 +212,10 @@ def reference(
         result = quadratic_assignment(graphs.first, graphs.second, method=method, options=dict(options))
         found.append(np.asarray(result.col_ind))
     return max(found, key=lambda order: matched(graphs, order))
+
+
+def _real(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _random_graph(n: int, degree: float, rng: np.random.Generator) -> np.ndarray:

@@ -12,8 +12,8 @@ PACKAGE = ROOT / "ocnet"
 # From the foundation to the roof. A module imports only from lines before its own; modules on one line do not
 # know each other. Imports under `if TYPE_CHECKING:` are annotations, and free.
 LAYERS = (
-    {"errors", "one_sided", "pointwise"},
-    {"statement"},
+    {"errors", "interruption", "one_sided", "pointwise"},
+    {"checkpoint_files", "statement"},
     {"horizon", "statement.graph", "symbols"},
     {"functions", "statement.checks", "statement.formula"},
     {"statement.printing"},
@@ -115,7 +115,6 @@ LAYERS = (
     },
     {
         "learning.additive.kernels",
-        "learning.checkpoint_files",
         "learning.fixed_points.adjoint_relaxation",
         "learning.neural_odes.compiled",
         "learning.fixed_points.derivatives",

@@ -164,6 +164,37 @@ def test_coupled_cost():
     np.testing.assert_array_equal(velocity(made, np.zeros(4)), 0.0)
 
 
+@pytest.mark.parametrize("n", [2, 5])
+@pytest.mark.parametrize("square", [0.0, 1.0])
+def test_coupled_cost_under_any_force(n, square):
+    """|v̇|³ + square·|v̇| = |force| over 26 orders of magnitude."""
+    v, rate = coordinates("v", n)
+    cost = ca.sumsqr(rate) ** 2 / 4 + square * ca.sumsqr(rate) / 2
+    made = Lagrangian.from_cost(ca.sumsqr(v) / 2, cost, v, rate)
+    function = made.function(made.greedy_velocity)
+    rng = np.random.default_rng(n)
+    for force in 10.0 ** np.arange(-14, 13):
+        along = rng.normal(size=n)
+        along /= np.linalg.norm(along)
+        speed = brentq(lambda s, f=force: s**3 + square * s - f, 0, 1e5, xtol=1e-300, rtol=1e-14)
+        found = function(-force * along, 0).full().reshape(-1)
+        np.testing.assert_allclose(found, speed * along, rtol=0, atol=1e-10 * max(1.0, speed))
+
+
+def test_singular_metric_is_no_rest():
+    v, rate = coordinates("v", 2)
+    made = Lagrangian.from_cost(ca.sumsqr(v) / 2, rate[0] ** 2 / 2, v, rate)
+    with pytest.raises(oc.errors.SimulationError, match="is nan"):
+        oc.simulate(made.greedy(), initial=[1.0, 1.0], tf=1.0)
+    whole = Lagrangian.from_cost(ca.sumsqr(v) / 2, ca.sumsqr(rate) / 2, v, rate)
+    path = oc.simulate(whole.greedy(), initial=[1.0, 1.0], tf=1.0)
+    found = descent(made, path)
+    np.testing.assert_allclose(found.energy, np.exp(-2 * path.time), rtol=1e-6)
+    assert np.isnan(found.rate).all()
+    with pytest.raises(oc.errors.DataError, match="point 0 is not finite"):
+        eigenvalue_range(made, [[1.0, 1.0]])
+
+
 def test_metric_that_mixes_components():
     v, rate = coordinates("v", 3)
     M = np.array([[2.0, 0.5, 0.0], [0.5, 1.0, 0.2], [0.0, 0.2, 3.0]])
@@ -296,34 +327,6 @@ def test_fixed_points_are_kept():
     assert fixed_point_shift(shifted, points) == pytest.approx(0.25)
 
 
-# ---------------------------------------------------------------------- eigenvalues of the linearisation
-
-
-def fixed_point_ratio(metric, T, points):
-    """Eigenvalue range over points each of which is made a fixed point by its own input."""
-    n = len(T)
-    v, _ = coordinates("v", n)
-    h = ca.MX.sym("h", n)
-    energy = quadratic(v, T) - ca.dot(h, v)
-    made = weighted(energy, v, "tanh", metric, parameters=[(h, np.zeros(n))])
-    return eigenvalue_range(made, points, h=points - np.tanh(points) @ T)
-
-
-def test_eigenvalue_ratio_of_each_metric():
-    """Powers of g' as metrics: g' itself is the best; g'(1 + c g') is better still."""
-    rng = np.random.default_rng(0)
-    Q = np.linalg.qr(rng.normal(size=(4, 4)))[0]
-    a, b = 1.0, 4.0
-    T = -Q @ np.diag([a, 2.0, 3.0, b]) @ Q.T
-    points = np.vstack([rng.uniform(-3, 3, (200, 4)), np.zeros((1, 4)), np.full((1, 4), 3.0)])
-    ratios = {k: fixed_point_ratio(lambda s, k=k: s**k, T, points).ratio for k in (0, 0.5, 1, 1.5, 2)}
-    assert min(ratios, key=ratios.get) == 1
-    # at a fixed point −J = I + (−T)g' is similar to I + √g'(−T)√g', between 1 + a·min g' and 1 + b
-    assert fixed_point_ratio(lambda s: s, T, points).largest == pytest.approx(1 + b)
-    better = fixed_point_ratio(lambda s: s * (1 + 2 * s), T, points)
-    assert better.ratio <= (1 + b) / (1 + a) + 1e-9 < ratios[1]
-
-
 # ---------------------------------------------------------------------- what is refused
 
 
@@ -385,6 +388,12 @@ def test_bad_lagrangians_are_refused():
             oc.errors.ProblemError,
             "got values for 'h'",
         ),
+        (lambda: steepest_descent(v, v), oc.errors.ShapeError, r"E has shape \(2, 1\); expected a scalar"),
+        (lambda: hopfield(v, v), oc.errors.ShapeError, "E has shape"),
+        (lambda: steepest_descent(ca.sumsqr(v), v + 1), oc.errors.SymbolError, "expected the symbol"),
+        (lambda: hopfield(0.0, np.zeros(2)), oc.errors.SymbolError, "expected the symbol"),
+        (lambda: quadratic(v.T, np.eye(2)), oc.errors.SymbolError, "expected the symbol"),
+        (lambda: weighted(ca.sumsqr(v), v, "tanh", 2.0), oc.errors.OptionError, "metric is 2.0"),
         (lambda: fixed_point_shift(hopfield(ca.sumsqr(v), v), np.zeros(3)), oc.errors.ShapeError, "points"),
         (lambda: fixed_point_shift(hopfield(ca.sumsqr(v), v), [np.nan, 0]), oc.errors.DataError, "NaN"),
     ]

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from ocnet.attention.counters import Counters
-from ocnet.attention.network import Network
-from ocnet.attention.relaxation import Attention, Relaxation, relax
+from ocnet.attention.network import Network, check_network
+from ocnet.attention.relaxation import Attention, Relaxation, Status, relax
 from ocnet.errors import OptionError
+from ocnet.interruption import Wish, interruptible
 
 
 def anneal(
     network: Network,
-    gains: Sequence[float],
+    gains: Iterable[float],
     attention: Attention | None = None,
     *,
     initial: Any = None,
@@ -27,7 +28,7 @@ def anneal(
     ----------
     network : Network
         Its own gain is replaced.
-    gains : sequence of float
+    gains : iterable of float
         γ, usually increasing: E loses its convexity gradually.
     attention, initial, **options
         As for :func:`relax`; its limit on phases holds for each gain.
@@ -37,20 +38,26 @@ def anneal(
     Relaxation
         Of the last gain, with the counters and histories of all. It is "converged" if the last one is.
     """
-    if len(gains) == 0:
+    check_network("anneal", network)
+    try:
+        stages = [network.with_gain(gain) for gain in gains]
+    except TypeError:
+        raise OptionError(
+            f"anneal: gains is {gains!r:.60}; expected a sequence of positive numbers."
+        ) from None
+    if not stages:
         raise OptionError("anneal: gains is empty; expected at least one positive number.")
     parts: list[Relaxation] = []
-    state = initial
-    for gain in gains:
-        part = relax(network.with_gain(gain), attention, initial=state, **options)
-        parts.append(part)
-        if part.status == "interrupted":
-            break
-        state = part.u
-    return _joined(parts)
+    wish = Wish()
+    with interruptible(wish):  # between two gains; a relaxation sees to itself
+        for stage in stages:
+            parts.append(relax(stage, attention, initial=parts[-1].u if parts else initial, **options))
+            if wish.stop or parts[-1].status == "interrupted":
+                break
+    return _joined(parts, "interrupted" if wish.stop else parts[-1].status)
 
 
-def _joined(parts: list[Relaxation]) -> Relaxation:
+def _joined(parts: list[Relaxation], status: Status) -> Relaxation:
     last, counters = parts[-1], Counters()
     updates = [0, *np.cumsum([part.counters.connection_updates for part in parts])]
     for part in parts:
@@ -62,5 +69,5 @@ def _joined(parts: list[Relaxation]) -> Relaxation:
             for part, before in zip(parts, updates[:-1], strict=True)
         ]
     )
-    places = np.concatenate([part.places for part in parts])
-    return Relaxation(last.status, last.u, last.v, last.energy, last.residual, counters, history, places)
+    places = np.concatenate([part.places for part in parts if len(part.places)] or [last.places])
+    return Relaxation(status, last.u, last.v, last.energy, last.residual, counters, history, places)

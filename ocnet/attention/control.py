@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
@@ -135,8 +136,8 @@ class ControlCosts:
 
 def check_positive(owner: str, name: str, value: Any, *, zero: bool = False) -> None:
     """Refuse what is not a positive (or nonnegative) finite number."""
-    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if not (number and np.isfinite(value) and (value > 0 or (zero and value == 0))):
+    number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else np.nan
+    if not (np.isfinite(number) and (number > 0 or (zero and number == 0))):
         wanted = "a number of at least 0" if zero else "a positive finite number"
         raise OptionError(f"{owner}: {name} is {value!r:.60}; expected {wanted}.")
 
@@ -152,10 +153,16 @@ def check_count(owner: str, name: str, value: Any, most: int | None = None, of: 
 
 def check_score(owner: str, score: Any) -> None:
     """Refuse an unknown score."""
-    if score not in MEASURES:
+    if not isinstance(score, str) or score not in MEASURES:
         raise OptionError(
             f"{owner}: score is {score!r:.60}; expected 'benefit' (g'(∂E/∂v)²) or 'gradient' (|∂E/∂v|)."
         )
+
+
+def check_instance(owner: str, name: str, value: Any, kind: type) -> None:
+    """Refuse what is not an object of a class."""
+    if not isinstance(value, kind):
+        raise OptionError(f"{owner}: {name} is {value!r:.60}; expected {kind.__name__}(...).")
 
 
 def flow(rate: Callable[[np.ndarray], np.ndarray], start: np.ndarray, duration: float) -> np.ndarray:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass
 class Counters:
-    """Counts that do not depend on the machine.
+    """Counts that do not depend on how fast the machine is.
 
     Attributes
     ----------
@@ -26,8 +26,8 @@ class Counters:
     bytes_active : int
         Most bytes of the real neurons' own synapses and state at a time.
     rescues : int
-        Phases in which attention went where outputs were due the largest change, because its own score had
-        chosen neurons that were at rest.
+        Phases in which attention went where outputs were due the largest change, because what its own score
+        had chosen was at rest, or hardly moved any more while another output was due a large change.
     """
 
     connection_updates: int = 0

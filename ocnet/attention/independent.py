@@ -16,6 +16,7 @@ from ocnet.attention.control import (
     ControlCosts,
     Score,
     check_count,
+    check_instance,
     check_score,
     flow,
 )
@@ -50,6 +51,8 @@ class IndependentSelection:
     def __post_init__(self) -> None:
         check_count("IndependentSelection", "active", self.active)
         check_score("IndependentSelection", self.score)
+        check_instance("IndependentSelection", "benefit", self.benefit, Benefit)
+        check_instance("IndependentSelection", "costs", self.costs, ControlCosts)
 
     def begin(self, network: Network, clock: Clock, rng: np.random.Generator) -> _Selecting:
         """Check the choice against a network, and return what attends during one relaxation."""

@@ -18,6 +18,7 @@ from ocnet.attention.control import (
     ControlCosts,
     Score,
     check_count,
+    check_instance,
     check_score,
     flow,
 )
@@ -52,6 +53,8 @@ class JumpingWindow:
 
     def __post_init__(self) -> None:
         check_score("JumpingWindow", self.score)
+        check_instance("JumpingWindow", "benefit", self.benefit, Benefit)
+        check_instance("JumpingWindow", "costs", self.costs, ControlCosts)
 
     def begin(self, network: Network, clock: Clock, rng: np.random.Generator) -> _Jumping:
         """Check the blocks against a network, and return what attends during one relaxation."""
@@ -138,13 +141,18 @@ def _labels(blocks: Any, n: int) -> np.ndarray:
     if isinstance(blocks, (int, np.integer)) and not isinstance(blocks, bool):
         check_count(where, "blocks", blocks, n, "the number of virtual neurons")
         return np.arange(n) * int(blocks) // n
-    labels = np.asarray(blocks)
+    try:
+        labels = np.asarray(blocks)
+    except ValueError:  # lists of different lengths
+        labels = np.empty(0)
     if labels.shape != (n,) or labels.dtype.kind not in "iu":
         raise OptionError(
             f"{where}: blocks is {blocks!r:.60}; expected a positive integer, or the block of each of the "
             f"{n} neurons as an integer array."
         )
-    counts = np.bincount(labels) if labels.min() >= 0 else np.zeros(1)
-    if labels.min() < 0 or not counts.all():
-        raise OptionError(f"{where}: blocks must be numbered 0, 1, … without gaps; got {np.unique(labels)}.")
+    known = np.unique(labels)
+    if known[0] != 0 or known[-1] != len(known) - 1:
+        raise OptionError(
+            f"{where}: the blocks have the numbers {known.tolist()!s:.60}; expected 0, 1, … without gaps."
+        )
     return labels.astype(np.int64)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from ocnet.errors import DataError, OptionError, ShapeError
+from ocnet.errors import DataError, OptionError, ProblemError, ShapeError
 from ocnet.networks.activations import ActivationLike, activation
 from ocnet.symbols import as_data
 
@@ -21,7 +22,7 @@ class Network:
     Parameters
     ----------
     weights : scipy.sparse matrix or array_like (N, N)
-        T, symmetric; stored as CSR. An entry on the diagonal is a neuron's own feedback.
+        T, symmetric; copied as CSR. An entry on the diagonal is a neuron's own feedback.
     inputs : array_like (N,) or scalar
         h.
     activation : "tanh" or "logistic"
@@ -46,8 +47,8 @@ class Network:
     Raises
     ------
     ShapeError, DataError, OptionError
-        If T is not square, empty, asymmetric or not finite, h does not fit, the activation is another one, or
-        the gain is not positive.
+        If T is not square, empty, asymmetric, complex or not finite, h does not fit, net inputs may overflow,
+        the activation is another one, or the gain is not positive.
 
     Notes
     -----
@@ -63,9 +64,8 @@ class Network:
         self.inputs = as_data(inputs, (self.size,), "attention.Network: inputs")
         self.name = _kind(activation)
         self.kind = KINDS[self.name]
-        if isinstance(gain, bool) or not isinstance(gain, (int, float, np.number)) or not 0 < gain < np.inf:
-            raise OptionError(f"attention.Network: gain is {gain!r:.60}; expected a positive finite number.")
-        self.gain = float(gain)
+        self.gain = _gain(gain)
+        _check_reach(self.weights, self.inputs)
 
     @property
     def size(self) -> int:
@@ -81,9 +81,7 @@ class Network:
         """Return the same network with another gain; the synapses are shared."""
         twin = object.__new__(Network)
         twin.__dict__.update(self.__dict__)
-        if not 0 < gain < np.inf:
-            raise OptionError(f"attention.Network: gain is {gain!r:.60}; expected a positive finite number.")
-        twin.gain = float(gain)
+        twin.gain = _gain(gain)
         return twin
 
     def output(self, u: np.ndarray) -> np.ndarray:
@@ -112,11 +110,15 @@ def _csr(weights: Any) -> Any:
     """Return T as CSR with sorted indices, and what rounding left of an asymmetry removed."""
     where = "attention.Network: weights"
     try:
-        T: Any = sp.csr_array(weights, dtype=float)
+        given: Any = weights if sp.issparse(weights) else np.asarray(weights)
+        given = given.astype(float) if given.dtype == object else given
     except (TypeError, ValueError):
-        raise DataError(f"{where}: got {weights!r:.60}; expected a matrix of numbers.") from None
-    if T.ndim != 2 or T.shape[0] != T.shape[1] or not T.shape[0]:
-        raise ShapeError(f"{where}: got shape {T.shape}; expected a square matrix (N, N).")
+        raise DataError(f"{where}: got {type(weights).__name__}; expected a matrix of numbers.") from None
+    if given.dtype.kind not in "biuf":
+        raise DataError(f"{where}: got entries of type {given.dtype}; expected a matrix of real numbers.")
+    if given.ndim != 2 or given.shape[0] != given.shape[1] or not given.shape[0]:
+        raise ShapeError(f"{where}: got shape {given.shape}; expected a square matrix (N, N).")
+    T: Any = sp.csr_array(given, dtype=float, copy=True)
     T.sum_duplicates()
     T.sort_indices()
     if not np.isfinite(T.data).all():
@@ -146,6 +148,33 @@ def _csr(weights: Any) -> Any:
         even.sort_indices()
         return even
     return T
+
+
+def check_network(owner: str, network: Any) -> None:
+    """Refuse what is no network."""
+    if not isinstance(network, Network):
+        raise ProblemError(
+            f"{owner}: the network is of type {type(network).__name__}; expected attention.Network(T, h)."
+        )
+
+
+def _gain(gain: Any) -> float:
+    if isinstance(gain, bool) or not isinstance(gain, Real) or not 0 < float(gain) < np.inf:
+        raise OptionError(f"attention.Network: gain is {gain!r:.60}; expected a positive finite number.")
+    return float(gain)
+
+
+def _check_reach(T: Any, inputs: np.ndarray) -> None:
+    """Refuse synapses whose sums, or energies, may overflow."""
+    with np.errstate(over="ignore"):
+        most = abs(T).sum(axis=1) + np.abs(inputs)
+        total = most.sum()
+    if not np.isfinite(total):
+        i = int(np.argmax(most))
+        raise DataError(
+            f"attention.Network: the synapses and the input of neuron {i} add up to {most[i]:.3g}, and those "
+            "of all neurons overflow; expected smaller numbers: divide T and h by one of their size."
+        )
 
 
 def _stride(T: Any) -> int:

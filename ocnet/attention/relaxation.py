@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
-from ocnet.attention.control import Clock, check_count, check_positive
+from ocnet.attention.control import Clock, check_count, check_instance, check_positive
 from ocnet.attention.counters import Counters
-from ocnet.attention.network import Network
+from ocnet.attention.network import Network, check_network
 from ocnet.attention.virtual import Attended, Phase, Virtual
 from ocnet.errors import OptionError
-from ocnet.progress import live
+from ocnet.interruption import Wish, interruptible
+from ocnet.progress import Report, live
 from ocnet.symbols import as_data
 
 if TYPE_CHECKING:
     import xarray
 
-Status = Literal["converged", "phases exhausted", "interrupted"]
+Status = Literal["converged", "phases exhausted", "stalled", "interrupted"]
+ROUNDING = 1e-15  # of an output
+OFTEN = 20  # phases after which a rule is asked whether it neglects neurons
 COLUMNS: tuple[str, ...] = (
     "energy",
     "connection_updates",
@@ -66,7 +69,9 @@ class Relaxation:
 
     Attributes
     ----------
-    status : {"converged", "phases exhausted", "interrupted"}
+    status : {"converged", "phases exhausted", "stalled", "interrupted"}
+        "stalled": nothing that was attended to moves, though outputs are due a larger change than the
+        tolerance. A rule of one's own that attends to the wrong neurons ends so.
     u, v : ndarray (N,)
         Activations and outputs.
     energy : float
@@ -92,7 +97,7 @@ class Relaxation:
 
     @property
     def success(self) -> bool:
-        """Whether all outputs are at rest within the tolerance."""
+        """Whether all outputs are at rest within the tolerance (and 1e-15 of rounding)."""
         return self.status == "converged"
 
     def to_xarray(self) -> xarray.Dataset:
@@ -139,7 +144,7 @@ def relax(
     tolerance : float
         A neuron rests when its output is due a change of no more than this.
     phases : int
-        Most phases of neurons.
+        Most phases of neurons, rescues included.
     rng : numpy.random.Generator or int, optional
         For the first ρ of the dynamics of control; the same numbers each time where left out.
     progress : bool
@@ -148,17 +153,21 @@ def relax(
     Returns
     -------
     Relaxation
-        Interrupted from the keyboard, it holds what was reached until then.
+        Interrupted from the keyboard, it holds what was reached at the end of the phase.
 
     Raises
     ------
-    OptionError, ShapeError, DataError
-        For options out of range, attention that does not fit the network, or a bad `initial`.
+    ProblemError, OptionError, ShapeError, DataError
+        If there is no network; for options out of range, attention that does not fit the network, or a bad
+        `initial`.
 
     Notes
     -----
     Sections 3 and 4 of Mjolsness and Miranker (NIPS 1990). During a phase only synapses between active
     neurons are used; inactive neighbours are told the change of each output once, at the end of the phase.
+
+    Attention is overruled for one phase, which then goes where outputs are due the largest change, when all
+    that it chose is at rest, and when the last 20 phases together moved less than one neglected neuron will.
 
     Examples
     --------
@@ -169,33 +178,45 @@ def relax(
     >>> found.status, found.counters.peak_active
     ('converged', 10)
     """
+    check_network("relax", network)
     check_positive("relax", "tolerance", tolerance, zero=True)
     check_count("relax", "phases", phases)
-    clock = clock or Clock()
+    clock = Clock() if clock is None else clock
+    check_instance("relax", "clock", clock, Clock)
     rule = Everything() if attention is None else attention
-    if not callable(getattr(rule, "begin", None)):
+    if isinstance(rule, type) or not callable(getattr(rule, "begin", None)):
         raise OptionError(
             f"relax: attention is {attention!r:.60}; expected Everything(), IndependentSelection(...), "
             "JumpingWindow(...) or RollingWindow(...)."
         )
-    run = _Run(network, _initial(initial, network.size), tolerance)
-    running = rule.begin(network, clock, np.random.default_rng(0 if rng is None else rng))
-    status: Status = "phases exhausted"
-    with live("relax", progress) as report:
+    run = _Run(network, _initial(initial, network.size), float(tolerance))
+    running = rule.begin(network, clock, _generator(rng))
+    wish = Wish()
+    with live("relax", progress) as report, interruptible(wish):
         try:
-            for _ in range(phases):
-                phase = run.phase(running, clock, None)
-                if phase.neuron_updates == 0:
-                    if run.state.residual() <= tolerance:
-                        status = "converged"
-                        break
-                    if run.phase(running, clock, 2).neuron_updates == 0:
-                        break
-                if report is not None:
-                    report(run.counters.phases, run.energy, float("nan"))
-        except KeyboardInterrupt:
+            status = _phases(run, running, clock, phases, wish, report)
+        except KeyboardInterrupt:  # outside the main thread, or raised by a rule: in the middle of a phase
+            run.state.refresh()
             status = "interrupted"
-    return run.result(status)
+        found = run.result(status)
+    return replace(found, status="interrupted") if wish.stop else found  # the wish may have come last of all
+
+
+def _phases(
+    run: _Run, running: Attending, clock: Clock, most: int, wish: Wish, report: Report | None
+) -> Status:
+    rescue, still = False, 0  # `still` counts the last phases in which nothing moved
+    while run.counters.phases < most and not wish.stop:
+        rescue = run.neglects() or (still > 0 and not rescue)
+        moved = run.phase(running, clock, 2 if rescue else None).neuron_updates
+        still = 0 if moved else still + 1
+        if still and run.rests():
+            return "converged"
+        if still > 1:
+            return "stalled"
+        if report is not None:
+            report(run.counters.phases, run.energy, float("nan"))
+    return "converged" if run.rests() else "phases exhausted"
 
 
 class _Run:
@@ -208,6 +229,26 @@ class _Run:
         self.counters = Counters(bytes_network=self.state.bytes)
         self.rows: list[tuple[float, ...]] = []
         self.places: list[np.ndarray] = []
+        self.path = 0.0  # squared changes of outputs since neglect was last looked for, without rescues
+        steepest = network.gain * (1.0 if network.kind == 0 else 0.25)
+        self.stiffness = 1.0 + steepest * max(0.0, -float(network.feedback.min()))
+
+    def rests(self) -> bool:
+        """Tell whether no output is due a change of more than the tolerance."""
+        return self.state.residual() <= self.state.tolerance + ROUNDING
+
+    def neglects(self) -> bool:
+        """Tell, every few phases, whether all of them moved less than the output that is due most will alone.
+
+        An output that is due a change moves by at least that over the stiffness that its own feedback gives.
+        """
+        if self.counters.phases % OFTEN or not self.rows:
+            return False
+        path, self.path = self.path, 0.0
+        if np.isinf(path):
+            return False
+        due = self.state.residual()
+        return due > self.state.tolerance + ROUNDING and path < (due / self.stiffness) ** 2
 
     def phase(self, running: Attending, clock: Clock, measure: int | None) -> Phase:
         attended = running.attend(self.state, measure)
@@ -219,6 +260,7 @@ class _Run:
         c.connection_updates = self.state.connection_updates
         c.peak_active, c.peak_real = max(c.peak_active, done.active), max(c.peak_real, done.real)
         c.bytes_active = max(c.bytes_active, done.bytes)
+        self.path += done.path if measure is None else 0.0
         fall = done.energy_change
         self.energy = self.state.energy if fall is None else self.energy + fall
         self.rows.append(
@@ -253,3 +295,12 @@ def _initial(initial: Any, n: int) -> np.ndarray:
     if isinstance(initial, Relaxation):
         initial = initial.u
     return np.zeros(n) if initial is None else as_data(initial, (n,), "relax: initial")
+
+
+def _generator(rng: Any) -> np.random.Generator:
+    try:
+        return np.random.default_rng(0 if rng is None else rng)
+    except (TypeError, ValueError):
+        raise OptionError(
+            f"relax: rng is {rng!r:.60}; expected a numpy.random.Generator or a nonnegative integer."
+        ) from None

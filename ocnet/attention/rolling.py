@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from ocnet.attention.control import MEASURES, Benefit, Clock, Score, check_score
+from ocnet.attention.control import MEASURES, Benefit, Clock, Score, check_instance, check_score
 from ocnet.attention.network import Network
 from ocnet.attention.virtual import Attended, Virtual
 from ocnet.attention.window import Geometry
@@ -66,13 +67,14 @@ class RollingWindow:
 
     def __post_init__(self) -> None:
         check_score("RollingWindow", self.score)
+        check_instance("RollingWindow", "benefit", self.benefit, Benefit)
         lattice, window = self.shapes()
         if (window > lattice).any():
             raise OptionError(
                 f"RollingWindow: window is {tuple(window.tolist())} on the lattice "
                 f"{tuple(lattice.tolist())}; expected a window no larger than the lattice."
             )
-        number = isinstance(self.flank, (int, float, np.number)) and not isinstance(self.flank, bool)
+        number = isinstance(self.flank, Real) and not isinstance(self.flank, bool)
         most = min(int(window.min()), int((lattice - window).min()) + 1)
         if not number or not 1 <= self.flank <= most:
             raise OptionError(
@@ -88,7 +90,12 @@ class RollingWindow:
         return lattice, _counts("window", self.window, len(lattice))
 
     def _start(self, lattice: np.ndarray, window: np.ndarray) -> np.ndarray:
-        start = np.asarray(self.start, dtype=float)
+        try:
+            start = np.asarray(self.start, dtype=float)
+        except (TypeError, ValueError):
+            raise DataError(
+                f"RollingWindow: start is {self.start!r:.60}; expected {len(lattice)} numbers, the middle."
+            ) from None
         geometry = Geometry(lattice, window, float(self.flank))
         if start.shape != lattice.shape:
             raise ShapeError(f"RollingWindow: start has shape {start.shape}; expected ({len(lattice)},).")
@@ -239,7 +246,10 @@ def box_sums(scores: np.ndarray, window: np.ndarray) -> np.ndarray:
 
 
 def _counts(name: str, value: Any, axes: int | None) -> np.ndarray:
-    items = np.asarray(value)
+    try:
+        items = np.asarray(value)
+    except ValueError:  # lists of different lengths
+        items = np.empty(0)
     if axes is not None and items.ndim == 0:
         items = np.repeat(items, axes)
     fits = items.ndim == 1 and len(items) > 0 and items.dtype.kind in "iu" and (items > 0).all()

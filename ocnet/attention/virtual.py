@@ -43,9 +43,10 @@ class Attended:
 
 
 class Phase(NamedTuple):
-    """What one phase of neurons did: counts, bytes of the real neurons' working set, change of E.
+    """What one phase of neurons did: counts, bytes of the real neurons' working set, changes.
 
-    The change is None where all neurons were active: E is then evaluated anew.
+    `path` is the sum of the squared changes of outputs; infinite where all neurons were active. The change of
+    E is then None: E is evaluated anew.
     """
 
     connection_updates: int
@@ -54,6 +55,7 @@ class Phase(NamedTuple):
     real: int
     bytes: int
     energy_change: float | None
+    path: float
 
 
 class Virtual:
@@ -141,7 +143,7 @@ class Virtual:
             rows = (T.indptr[:-1], T.indptr[1:], T.indices, T.data)
             state = (self.feedback, self.u, self.v, self.net)
             updates, changed = sweeps(*rows, *state, 0, network.size, network.stride, *how)
-            phase = Phase(updates, changed, network.size, network.size, self.bytes, None)
+            phase = Phase(updates, changed, network.size, network.size, self.bytes, None, np.inf)
             self.flags[:] = CHANGED
         elif attended.rows is not None:
             phase = self._move_block(attended.neurons, attended.rows, how)
@@ -168,12 +170,16 @@ class Virtual:
         updates, changed = sweeps(
             *rows, T.indices, T.data, *state, first, last, self.network.stride or len(active), *how
         )
-        fall = kernels.energy_change(*how[:2], *now, *old) if changed else 0.0
+        fall = path = 0.0
         if changed:
+            fall = kernels.energy_change(*how[:2], *now, *old)
+            change = now[1] - old[1]
+            path = float(change @ change)
             told = (now[1], old[1], self.net, self.flags)
             updates += leave(T.indptr, *rows, T.indices, T.data, first, *told)
         synapses = int(rows[1][part].sum() - rows[0][part].sum())
-        return Phase(updates, changed, len(active), len(active), self._bytes(len(active), synapses), fall)
+        held = self._bytes(len(active), synapses)
+        return Phase(updates, changed, len(active), len(active), held, fall, path)
 
     def _move_some(self, attended: Attended, active: np.ndarray, how: tuple[Any, ...]) -> Phase:
         """Move any neurons, with copies of their state and of the synapses between them."""
@@ -197,7 +203,8 @@ class Virtual:
         fall = kernels.energy_change(*how[:2], u, v, net, *old)
         self.u[active], self.v[active], self.net[active] = u, v, net
         self.local[active] = -1
-        return Phase(updates, changed, len(active), real, self._bytes(len(active), len(data)), fall)
+        held = self._bytes(len(active), len(data))
+        return Phase(updates, changed, len(active), real, held, fall, float(change @ change))
 
     def _bytes(self, active: int, synapses: int) -> int:
         """Return the bytes of synapses between active neurons, of their state, and of the one before."""

@@ -38,13 +38,19 @@ def attention(
     Raises
     ------
     ProblemError
-        If there are no runs.
+        If there are no runs, or one was interrupted before its first phase.
     """
     named = runs if isinstance(runs, Mapping) else {"": runs}
     if not named:
         raise ProblemError("plot.attention: there are no runs; expected at least one Relaxation by name.")
-    for run in named.values():
+    for name, run in named.items():
         expect(run, Relaxation, "attention", "ocnet.attention.relax")
+        if not len(run.history["energy"]):
+            which = f"the run '{name}'" if name else "the run"
+            raise ProblemError(
+                f"plot.attention: {which} has no phase (its status is '{run.status}'); expected one at "
+                "least: continue it with relax(network, rule, initial=run)."
+            )
     figure = _figure(figsize)
     left, right = figure.subplots(1, 2)
     least = min(float(run.history["energy"].min()) for run in named.values())
@@ -56,7 +62,8 @@ def attention(
         right.text(run.counters.peak_active, k, f" {run.counters.peak_active}", va="center", fontsize="small")
     left.set(xlabel="connection updates", ylabel="E − lowest E")
     left.set_yscale("symlog", linthresh=1e-3 * max(1e-9, abs(least)))
-    left.legend(fontsize="small")
+    if isinstance(runs, Mapping):
+        left.legend(fontsize="small")
     right.set_yticks(range(len(named)), list(named))
     right.set(xlabel="most neurons active at a time")
     right.margins(x=0.2)

@@ -10,12 +10,12 @@ from typing import Any
 import casadi as ca
 import numpy as np
 
-from ocnet.errors import DataError, OptionError, ProblemError
+from ocnet.errors import DataError, OptionError, ProblemError, ShapeError, SymbolError
 from ocnet.lagrangian import Lagrangian, coordinates
 from ocnet.lagrangians.arc_length import from_arc, output, root_slope
 from ocnet.networks.activations import Activation, ActivationLike, activation, custom
 from ocnet.networks.arguments import checked_matrix
-from ocnet.symbols import as_data
+from ocnet.symbols import as_data, as_expression
 
 IDENTITY = custom(lambda s: s, inverse=lambda v: v, integral=lambda v: v * v / 2, name="linear")
 
@@ -41,6 +41,7 @@ def quadratic(v: Any, weights: Any, inputs: Any = 0.0) -> ca.MX:
     -----
     Equation (3); the third term Σφ(v) is added by :func:`hopfield` and :func:`arc_length`.
     """
+    v = _outputs(v, "quadratic")
     n = int(v.shape[0])
     T = checked_matrix(weights, "quadratic: weights", (n, n))
     h = as_data(inputs, (n,), "quadratic: inputs")
@@ -82,8 +83,9 @@ def steepest_descent(
     ------
     OptionError
         For a bound that is not positive.
-    ProblemError
-        For a transfer function with g(0) ≠ 0, which would move the fixed points.
+    SymbolError, ShapeError, ProblemError
+        If v is no column of symbols, or E no scalar; for a transfer function with g(0) ≠ 0, which would move
+        the fixed points.
 
     Notes
     -----
@@ -97,6 +99,7 @@ def steepest_descent(
             f"steepest_descent: the transfer function '{g}' gives {at_rest:.3g} at 0, so that ∂E/∂v = 0 "
             "would not be a fixed point; expected g(0) = 0, as of 'tanh' or 'linear'."
         )
+    energy, v = _objective(energy, v, "steepest_descent")
     _, rate = coordinates(v.name(), int(v.shape[0]))
     movement = ca.sum1(g.integral(rate / r))
     velocity = r * g(-r * ca.gradient(energy, v))
@@ -128,10 +131,16 @@ def hopfield(
     parameters, name
         As for :class:`~ocnet.lagrangian.Lagrangian`.
 
+    Raises
+    ------
+    SymbolError, ShapeError
+        If v is no column of symbols, or E no scalar.
+
     Notes
     -----
     Equations (10) to (12).
     """
+    energy, v = _objective(energy, v, "hopfield")
     act = activation(g)
     u, rate = coordinates("u", int(v.shape[0]))
     movement = ca.sum1(rate**2 * act.derivative(u)) / 2
@@ -160,6 +169,7 @@ def arc_length(
     -----
     Equations (13) to (15).
     """
+    energy, v = _objective(energy, v, "arc_length")
     act = activation(g)
     w, rate = coordinates("w", int(v.shape[0]))
     outputs = output(w, act)
@@ -192,15 +202,38 @@ def weighted(
     energy, v, g, gain_term, parameters, name
         As for :func:`hopfield`.
     """
+    if not callable(metric):
+        raise OptionError(
+            f"weighted: metric is {metric!r:.60}; expected a function of the slope g'(u), such as "
+            "lambda s: s."
+        )
     plain = hopfield(energy, v, g, gain_term=gain_term, parameters=parameters, name=name)
     act: Activation = activation(g)
     slope = act.derivative(plain.q)
-    m = metric(slope)
+    m: Any = metric(slope)
     velocity = None if plain.velocity is None else slope / m * plain.velocity
     movement = ca.sum1(plain.qdot**2 * m) / 2
     return Lagrangian.from_cost(
         plain.energy, movement, plain.q, plain.qdot, velocity=velocity, parameters=parameters, name=name
     )
+
+
+def _outputs(v: Any, where: str) -> ca.MX:
+    if not isinstance(v, ca.MX) or not v.is_symbolic():
+        raise SymbolError(
+            f"{where}: v is {v!r:.60}; expected the symbol of the outputs: take it from coordinates('v', n)."
+        )
+    if not v.is_column():
+        raise ShapeError(f"{where}: v has shape {v.shape}; expected a column (n, 1).")
+    return v
+
+
+def _objective(energy: Any, v: Any, where: str) -> tuple[ca.MX, ca.MX]:
+    """Check an objective and the symbol of its outputs."""
+    v, value = _outputs(v, where), as_expression(energy, f"{where}: E")
+    if not value.is_scalar():
+        raise ShapeError(f"{where}: E has shape {value.shape}; expected a scalar.")
+    return value, v
 
 
 def _positive(value: Any, where: str) -> float:

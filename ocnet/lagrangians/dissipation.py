@@ -9,6 +9,7 @@ import numpy as np
 
 from ocnet.errors import DataError, ProblemError, ShapeError
 from ocnet.lagrangian import Lagrangian
+from ocnet.pointwise import evaluate
 from ocnet.trajectory import Trajectory
 
 
@@ -49,6 +50,10 @@ def descent(lagrangian: Lagrangian, path: Trajectory) -> Descent:
     ------
     ProblemError
         If the Lagrangian has no objective, or the path no state of its name.
+
+    Notes
+    -----
+    The rate is NaN where the velocity has no value, as with a singular metric.
     """
     energy, _ = lagrangian.parts
     name = lagrangian.q.name()
@@ -56,9 +61,8 @@ def descent(lagrangian: Lagrangian, path: Trajectory) -> Descent:
         raise ProblemError(f"descent: the path has the states {list(path.states)}; expected '{name}'.")
     q = np.asarray(path.states[name], dtype=float).reshape(len(path.time), -1)
     slope = ca.dot(ca.gradient(energy, lagrangian.q), lagrangian.greedy_velocity)
-    both = lagrangian.function(energy, slope).map(len(q))
-    values, rates = both(q.T, np.zeros(q.T.shape))
-    return Descent(np.asarray(path.time), values.full()[0], rates.full()[0])
+    values, rates = (evaluate(lagrangian.function(e), q, np.zeros(q.shape))[0][:, 0] for e in (energy, slope))
+    return Descent(np.asarray(path.time), values, rates)
 
 
 def fixed_point_shift(lagrangian: Lagrangian, points: Any) -> float:
@@ -102,18 +106,41 @@ def eigenvalue_range(lagrangian: Lagrangian, points: Any, **by_point: Any) -> Ei
             raise ProblemError(f"eigenvalue_range: got values for '{name}'; the parameters are {names}.")
     matrix = -ca.jacobian(lagrangian.greedy_velocity, lagrangian.q)
     function = ca.Function("jacobian", [lagrangian.q, *symbols], [ca.densify(matrix)])
-    least, largest = np.inf, -np.inf
-    for k, point in enumerate(q):
-        data = [
-            np.asarray(by_point[s.name()][k], dtype=float) if s.name() in by_point else value
-            for s, value in lagrangian.parameters
-        ]
-        jacobian = function(point, *data).full()
+    data = [
+        _by_point(s, by_point[s.name()], len(q)) if s.name() in by_point else value.reshape(-1, order="F")
+        for s, value in lagrangian.parameters
+    ]
+    n = q.shape[1]
+    jacobians = evaluate(function, q, *data)[0].reshape(len(q), n, n)  # transposed: the same eigenvalues
+    for k, jacobian in enumerate(jacobians):
         if not np.isfinite(jacobian).all():
-            raise DataError(f"eigenvalue_range: the linearisation at point {k} is not finite.")
-        found = np.linalg.eigvals(jacobian).real
-        least, largest = min(least, float(found.min())), max(largest, float(found.max()))
-    return EigenvalueRange(least, largest)
+            raise DataError(
+                f"eigenvalue_range: the linearisation at point {k} is not finite; expected points and "
+                "parameters at which the velocity is differentiable."
+            )
+    found = np.linalg.eigvals(jacobians).real
+    return EigenvalueRange(float(found.min()), float(found.max()))
+
+
+def _by_point(symbol: ca.MX, value: Any, points: int) -> np.ndarray:
+    """Return a parameter's values at all points (points, entries), those of a matrix column by column."""
+    where = f"eigenvalue_range: '{symbol.name()}'"
+    shape = symbol.shape if symbol.shape[1] > 1 else symbol.shape[:1]
+    expected = (points, *shape)
+    try:
+        values = np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        raise DataError(f"{where}: got {value!r:.60}; expected numbers of shape {expected}.") from None
+    if shape == (1,) and values.ndim == 1:
+        values = values[:, None]
+    if values.shape != expected:
+        raise ShapeError(
+            f"{where}: got values of shape {values.shape}; expected {expected}, one for each point."
+        )
+    if not np.isfinite(values).all():
+        k = int(np.argwhere(~np.isfinite(values))[0][0])
+        raise DataError(f"{where}: the value at point {k} is not finite; expected finite numbers.")
+    return values.swapaxes(1, -1).reshape(points, -1)
 
 
 def _points(lagrangian: Lagrangian, points: Any) -> np.ndarray:

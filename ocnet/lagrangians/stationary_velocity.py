@@ -16,7 +16,7 @@ Road = Literal["linear", "separable", "coupled"]
 
 BRACKETED = 120  # steps of one component: doublings, Newton steps and bisections in turn
 DAMPED = 50  # steps of coupled components
-TRIALS = 12  # lengths of a damped step that are tried: 1, 1/2, ...
+TRIALS = 24  # lengths of a damped step that are tried: 1, 1/4, ...
 ACCURACY = 1e-11  # of the residual, relative to the force
 ROUNDING = 1e-13  # of the velocity, relative to 1 + |velocity|
 
@@ -45,8 +45,9 @@ def stationary(slope: ca.MX, qdot: ca.MX, force: ca.MX, given: Sequence[ca.MX]) 
     Returns
     -------
     casadi.MX (n, 1)
-        Free of qdot; NaN where no root was found. Derivatives are exact up to order 3. Where the curvature of
-        the convex function vanishes at the root there is none, and 0 is given.
+        Free of qdot; NaN where no root was found, and no number at all where a linear equation is singular:
+        CasADi then gives up. Derivatives are exact up to order 3. Where the curvature of the convex function
+        vanishes at the root there is none, and 0 is given.
     """
     kind = road(slope, qdot)
     zero = ca.MX.zeros(*qdot.shape)
@@ -123,7 +124,7 @@ def _damped(both: ca.Function, force: ca.MX, used: list[ca.MX]) -> ca.MX:
     direction = _solve(matrix + 1e-2 * ca.fmin(size, 1) * ca.MX.eye(n), residual)
     best, least = x, size
     for k in range(TRIALS):
-        trial = x - 0.5**k * direction
+        trial = x - 0.25**k * direction
         reached = ca.norm_2(both(trial, *used)[0] - push)
         better = reached < least
         best, least = ca.if_else(better, trial, best), ca.if_else(better, reached, least)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -15,6 +12,7 @@ import casadi as ca
 import numpy as np
 
 from ocnet.errors import OptionError
+from ocnet.interruption import interruptible
 from ocnet.methods.polish import Polisher
 from ocnet.methods.result import Status
 
@@ -115,23 +113,6 @@ class Monitor(ca.Callback):
             self.report(self.iteration, float(arg[1]), violation)
         self.iteration += 1
         return [int(self.stop)]
-
-
-@contextmanager
-def interruptible(monitor: Monitor) -> Generator[None]:
-    """Let Ctrl-C stop the solver after the present iteration instead of losing it."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(*_: Any) -> None:
-        monitor.stop = True
-
-    previous = signal.signal(signal.SIGINT, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
 
 
 class NonlinearSolver:

@@ -1,5 +1,8 @@
 """Relaxation under attention: against the differential equation, E at every phase, counters, statuses."""
 
+import signal
+import threading
+
 import casadi as ca
 import numpy as np
 import pytest
@@ -167,6 +170,154 @@ def test_interrupted_runs_keep_what_was_done():
     assert found.counters.phases == 5
     assert found.energy < net.energy(u0)
     assert relax(net, JumpingWindow(8), initial=found).success
+
+
+def exact(net, found):
+    """Energy, outputs and residual of the activations of a run, evaluated anew."""
+    v = net.output(found.u)
+    return net.energy(found.u), v, np.abs(net.output(net.weights @ v + net.inputs) - v).max()
+
+
+@pytest.mark.parametrize(
+    "rule", [None, JumpingWindow(4), IndependentSelection(1000), RollingWindow((3000,), 800)]
+)
+def test_a_real_signal_ends_after_the_phase(rule):
+    rng = np.random.default_rng(0)
+    H = sp.random(3000, 3000, 3e-3, random_state=rng, data_rvs=rng.standard_normal)
+    net = Network(H + H.T, rng.normal(size=3000))
+    before = signal.getsignal(signal.SIGINT)
+    timer = threading.Timer(0.1, signal.raise_signal, [signal.SIGINT])
+    timer.start()
+    found = relax(net, rule, clock=Clock(step=1e-6), tolerance=1e-12, phases=20_000)
+    timer.join()
+    assert found.status == "interrupted"
+    assert 0 < found.counters.phases < 20_000
+    energy, v, residual = exact(net, found)
+    assert found.energy == pytest.approx(energy, rel=1e-12)
+    assert found.residual == pytest.approx(residual, rel=1e-9)
+    np.testing.assert_allclose(found.v, v, rtol=0, atol=1e-15)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_an_interruption_within_a_phase_leaves_nothing_stale(monkeypatch):
+    """As from a rule of one's own: activations moved, and nothing else was told."""
+    net, u0 = network()
+    move = Virtual.move
+
+    def broken(self, *arguments):
+        done = move(self, *arguments)
+        if self.connection_updates > 5 * net.connections:
+            self.u[3] += 1.0
+            raise KeyboardInterrupt
+        return done
+
+    monkeypatch.setattr(Virtual, "move", broken)
+    found = relax(net, JumpingWindow(8), initial=u0)
+    energy, v, residual = exact(net, found)
+    assert found.status == "interrupted"
+    assert found.energy == pytest.approx(energy, rel=1e-12)
+    assert found.residual == pytest.approx(residual, rel=1e-12)
+    np.testing.assert_allclose(found.v, v, rtol=0, atol=1e-15)
+
+
+def test_relaxation_outside_the_main_thread():
+    net, u0 = network()
+    found = []
+    thread = threading.Thread(target=lambda: found.append(relax(net, JumpingWindow(8), initial=u0)))
+    thread.start()
+    thread.join()
+    assert found[0].success
+
+
+def test_an_interrupted_annealing_keeps_what_it_has():
+    """Interrupted at the first phase of a later gain, and between two gains."""
+    net, u0 = network(seed=2)
+    gains = [0.5, 1.0, 2.0]
+    first = relax(net.with_gain(0.5), JumpingWindow(8), initial=u0).counters.phases
+
+    class Interrupting:
+        def __init__(self, calls=10**9, beginnings=10**9):
+            self.calls, self.beginnings = calls, beginnings
+
+        def begin(self, network, clock, rng):
+            self.beginnings -= 1
+            if self.beginnings == 0:
+                signal.raise_signal(signal.SIGINT)
+            self.running = JumpingWindow(8).begin(network, clock, rng)
+            return self
+
+        def attend(self, state, measure=None):
+            self.calls -= 1
+            if self.calls < 0:
+                raise KeyboardInterrupt
+            return self.running.attend(state, measure)
+
+    found = anneal(net, gains, Interrupting(calls=first), initial=u0)
+    assert found.status == "interrupted"
+    assert found.counters.phases == len(found.history["energy"]) == len(found.places) == first
+    found = anneal(net, gains, Interrupting(beginnings=2), initial=u0)
+    assert found.status == "interrupted"
+    assert set(found.history["gain"]) == {0.5, 1.0}
+    assert anneal(net, gains, Interrupting(calls=0), initial=u0).counters.phases == 0
+
+
+def test_a_rolling_window_does_not_go_round_in_circles():
+    """Wide flanks: real neurons shared by virtual ones that pull apart, between two aligned places."""
+    side = sp.eye_array(20, k=1) + sp.eye_array(20, k=-1)
+    rng = np.random.default_rng(1)
+    net = Network(0.4 * sp.kronsum(side, side), rng.normal(size=400))
+    found = relax(net, RollingWindow((20, 20), 5, flank=2.5), clock=Clock(control=10.0), phases=3000)
+    assert found.success
+    assert found.energy == pytest.approx(relax(net).energy, abs=1e-3)
+
+
+def test_phases_are_never_exceeded():
+    """Rescues count; and what is at rest after the last phase has converged."""
+    net = Network(sp.csr_array((4, 4)), [1.0, 2.0, -1.0, 3.0], gain=3.0)
+    for phases in range(1, 7):
+        found = relax(net, JumpingWindow(4), initial=[-30.0, 2.0, -1.0, -30.0], tolerance=1e-8, phases=phases)
+        assert found.counters.phases <= phases
+        assert found.success == (found.residual <= 1e-8)
+    found = relax(Network(np.zeros((3, 3)), [0.1, 0.2, 0.3]), phases=1, clock=Clock(neurons=1000))
+    assert found.success
+    assert found.counters.phases == 1
+
+
+def test_rounding_does_not_keep_a_run_from_converging():
+    for seed in range(100):
+        net, _ = network(n=60, seed=seed, density=0.1)
+        found = relax(net, JumpingWindow(6), tolerance=1e-13)
+        assert found.success
+        assert found.residual <= 1e-13 + 1e-15
+
+
+def test_attention_that_never_goes_where_it_must_stalls():
+    class Stubborn:
+        def begin(self, network, clock, rng):
+            return self
+
+        def attend(self, state, measure=None):
+            return Attended(np.array([0]))
+
+    found = relax(Network(np.zeros((2, 2)), [0.5, 0.5]), Stubborn())
+    assert found.status == "stalled"
+    assert not found.success
+    assert found.counters.phases < 10
+    np.testing.assert_allclose(found.v, [np.tanh(0.5), 0.0], atol=1e-4)
+
+
+def test_a_network_does_not_share_the_matrix_it_was_made_of():
+    indices, pointers = np.array([2, 1, 2, 0, 0, 1]), np.array([0, 2, 4, 6])  # rows out of order
+    given = sp.csr_array((np.array([2.0, 1, 3, 1, 2, 3]), indices, pointers), shape=(3, 3))
+    other = sp.csr_array((10 * given.data, given.indices, given.indptr), shape=(3, 3))
+    dense = other.toarray()
+    net = Network(given)
+    np.testing.assert_array_equal(other.toarray(), dense)
+    given.data *= 3
+    np.testing.assert_array_equal(net.weights.toarray(), dense / 10)
+    twice = sp.csr_array((np.ones(4), np.array([1, 1, 0, 0]), np.array([0, 2, 4])), shape=(2, 2))
+    assert Network(twice).weights[0, 1] == 2
+    assert twice.nnz == 4
 
 
 def test_annealing_joins_its_stages():

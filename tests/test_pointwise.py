@@ -1,0 +1,32 @@
+"""CasADi functions at many points: what is evaluated, and what CasADi gives up."""
+
+import casadi as ca
+import numpy as np
+
+from ocnet.pointwise import Pointwise, evaluate
+
+x, b = ca.MX.sym("x", 2), ca.MX.sym("b", 2)
+MATRIX = ca.vertcat(ca.horzcat(x[0], 1), ca.horzcat(1, x[1]))
+SOLVED = ca.Function("solved", [x, b], [ca.solve(MATRIX, b)])
+
+
+def test_values_at_many_points():
+    points = np.random.default_rng(0).normal(size=(50, 2))
+    found = evaluate(SOLVED, points, np.array([1.0, 2.0]))[0]
+    for at, value in zip(points, found, strict=True):
+        np.testing.assert_allclose([[at[0], 1], [1, at[1]]] @ value, [1, 2], atol=1e-10)
+
+
+def test_a_singular_matrix_gives_nan_at_its_own_point_only():
+    points = np.array([[2.0, 1.0], [1.0, 1.0], [1.0, 2.0], [0.5, 2.0], [1.0, 3.0]])
+    found = evaluate(SOLVED, points, np.array([1.0, 2.0]))[0]
+    np.testing.assert_array_equal(np.isnan(found).any(axis=1), [False, True, False, True, False])
+    np.testing.assert_allclose(found[4], [0.5, 0.5])
+
+
+def test_a_failed_call_does_not_spoil_the_next_one():
+    at = Pointwise(SOLVED, 1, {1: np.array([1.0, 2.0])})
+    for point in ([2.0, 1.0], [1.0, 1.0], [1.0, 3.0]):
+        found = at(np.array([point]))[0]
+    np.testing.assert_allclose(found[0], [0.5, 0.5])
+    assert np.isnan(at(np.array([[1.0, 1.0]]))[0]).all()
