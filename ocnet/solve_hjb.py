@@ -10,16 +10,19 @@ import numpy as np
 import psutil
 from threadpoolctl import ThreadpoolController
 
+from ocnet.checkpoint_files import check_folder
 from ocnet.errors import OptionError, ProblemError, ShapeError, SolveError, UnsupportedError
 from ocnet.hamiltonian import Hamiltonian
 from ocnet.horizon import Discounted, Finite, FreeTime, Steps
 from ocnet.methods.hjb.accuracy import Accuracy, between, extrapolated, plain
-from ocnet.methods.hjb.checkpoint import Checkpoint
+from ocnet.methods.hjb.checkpoint import Checkpoint, identity
 from ocnet.methods.hjb.discrete import solve_steps
 from ocnet.methods.hjb.domain import examined
-from ocnet.methods.hjb.finite_horizon import march
+from ocnet.methods.hjb.finite_horizon import SLICES, march, slice_times, trial_times
 from ocnet.methods.hjb.grid import Grid
+from ocnet.methods.hjb.interpolation import Interpolation
 from ocnet.methods.hjb.levels import ORDER, PolicyIteration, Report, State
+from ocnet.methods.hjb.patches import tied
 from ocnet.methods.hjb.scheme import Scheme
 from ocnet.methods.hjb.slices import Slices
 from ocnet.methods.hjb.threads import available
@@ -87,6 +90,8 @@ def solve_hjb(
         For a grid of another dimension, options out of range, or a problem without cost.
     UnsupportedError
         For what this road cannot treat, and for more nodes than fit into memory.
+    StorageError
+        If the checkpoint is damaged or of another solve, or its folder is missing.
     SolveError
         If the walls of the grid do not hold states that have bounds.
 
@@ -102,6 +107,7 @@ def solve_hjb(
     0.7808
     """
     _check(problem, grid, scheme, tolerance)
+    _check_numbers(problem, interval, memory)
     workers = available() if threads is None else _checked_threads(problem, threads)
     hamiltonian = problem.hamiltonian
     begun = time.process_time()
@@ -111,15 +117,18 @@ def solve_hjb(
             f"solve_hjb '{problem.name}': checkpoint is given; expected only for policy iteration in "
             "continuous time on an infinite horizon, which is what can go on from one. Leave it out."
         )
+    check_folder(checkpoint, f"solve_hjb '{problem.name}'")
     if grid.zooms and not policies:
         raise UnsupportedError(
             f"solve_hjb '{problem.name}': the grid has zooms, which only policy iteration in continuous time "
             "on an infinite horizon can use. Leave them out."
         )
     mirrored = policies and is_mirrored(hamiltonian, grid)
-    _check_memory(problem, grid, mirrored, memory)
-    identity = _identity(hamiltonian, grid, tolerance)
-    kept = None if checkpoint is None else Checkpoint(checkpoint, identity, interval)
+    needed = needed_bytes(grid, mirrored, SLICES if isinstance(problem.horizon, Finite) else 0)
+    _check_memory(problem, grid, needed, memory)
+    kept = (
+        None if checkpoint is None else Checkpoint(checkpoint, identity(problem, grid, tolerance), interval)
+    )
     with live(problem.name, progress) as report, _BLAS.limit(limits=1, user_api="blas"):
         if isinstance(problem.horizon, Finite):
             parts = _backwards(problem, hamiltonian, grid, report, workers)
@@ -142,7 +151,7 @@ def solve_hjb(
         "scheme": how,
         "seconds": time.process_time() - begun,
         "threads": workers,
-        "bytes": needed_bytes(grid, mirrored),
+        "bytes": needed,
         "mirrored": mirrored,
         "leak": leak,
     }
@@ -186,8 +195,9 @@ def _judged(solver: PolicyIteration, state: State) -> Accuracy:
     grids, done = solver.grids[-LEVELS:], state.done[-LEVELS:]
     monotone, values, settled = done[-1]
     first = [v for v, _, _ in done]
-    if len(grids) == 1:
-        return between(values, monotone, grids[-1])
+    if len(grids) == 1:  # where the correction did not settle there is nothing to compare with
+        accuracy = between(values, monotone, grids[-1])
+        return accuracy if settled else Accuracy(values, grids[-1], np.full(grids[-1].total, np.inf))
     count = 0  # of the last levels on which the correction settled, one after the other
     while count < len(done) and done[-1 - count][2]:
         count += 1
@@ -217,7 +227,12 @@ def _by_steps(
     threads: int,
 ) -> dict[str, Any]:
     grids, found, history, leak = solve_steps(hamiltonian, grid, tolerance, policies, report, threads)
-    return _of_first_order(found, grids, history, leak) | {"active": 0.0, "discrete": True}
+    parts = _of_first_order(found, grids, history, leak) | {"active": 0.0, "discrete": True}
+    if len(found) > 1:  # at nodes between those of the coarser grid, whose cubics next states meet
+        accuracy = between(found[1], Interpolation(grids[0]).onto(found[0], grid), grid)
+        left = parts["residual"] / np.expm1(hamiltonian.rate)  # what iterations without end would change
+        parts |= {"error_grid": grid, "errors": accuracy.error + left}
+    return parts
 
 
 def _of_first_order(found: list[np.ndarray], grids: list[Grid], history: Any, leak: float) -> dict[str, Any]:
@@ -248,18 +263,21 @@ def _backwards(
         return evaluate(f.terminal, end, x, np.zeros(f.nx), np.zeros(f.nu), np.zeros(0), p)[0].reshape(-1)
 
     span = (float(horizon.t0), float(horizon.tf))
-    times, values = march(hamiltonian, grid, span, terminal, ORDER, report, threads)
-    monotone = march(hamiltonian, grid, span, terminal, 1, threads=threads)[1][0]
+    trial = march(hamiltonian, grid, trial_times(span), terminal, 1, threads=threads, fewest=1, keep=False)
+    monotone, times = trial.values[0], slice_times(trial_times(span), trial.bend)
+    values = march(hamiltonian, grid, times, terminal, ORDER, report, threads).values
     coarse = grid.halved()
     if coarse is None:
-        accuracy = Accuracy(values[0], grid, np.abs(values[0] - monotone))
+        other = march(hamiltonian, grid, times, terminal, 1, threads=threads).values
+        found = [between(v, w, grid) for v, w in zip(values[::2], other[::2], strict=True)]
     else:
-        first = march(hamiltonian, coarse, span, terminal, threads=threads)[1][0]
-        accuracy = plain([first, values[0]], [coarse, grid])
+        other = march(hamiltonian, coarse, times[::2], terminal, threads=threads).values
+        found = [plain([w, v], [coarse, grid]) for v, w in zip(values[::2], other, strict=True)]
     return {
         "slices": Slices(grid, values, times),
-        "error_grid": accuracy.grid,
-        "errors": accuracy.error,
+        "error_grid": found[0].grid,
+        "errors": found[0].error,
+        "later": np.array([accuracy.error for accuracy in found]),
         "monotone": monotone,
         "settled": True,
         "residual": 0.0,
@@ -280,27 +298,18 @@ def is_mirrored(hamiltonian: Hamiltonian, grid: Grid) -> bool:
     return bool(np.abs(here - there).max() <= 1e-12 * (1 + np.abs(here).max()))
 
 
-def _identity(hamiltonian: Hamiltonian, grid: Grid, tolerance: float) -> np.ndarray:
-    """Return numbers that tell this solve from others: the grid, the tolerance, and H at a few points."""
-    rng = np.random.default_rng(1)
-    low, high = np.array(grid.lower), np.array(grid.upper)
-    x = low + rng.uniform(size=(8, grid.dimension)) * (high - low)
-    H = hamiltonian.value(0.0, x, rng.standard_normal(x.shape))
-    zooms = [np.concatenate([z.centre, z.radius, [z.boxes, z.nodes]]) for z in grid.zooms]
-    return np.concatenate([low, high, grid.shape, grid.grading, *zooms, [tolerance, hamiltonian.rate], H])
-
-
 def depends_on_time(problem: Problem) -> bool:
     """Return whether time appears in the dynamics or the stage cost."""
     f = problem.functions
     return any(g.jac_sparsity(0, 0).nnz() > 0 for g in (f.dynamics, f.stage))
 
 
-def needed_bytes(grid: Grid, mirrored: bool) -> float:
-    """Return about how many bytes a solve on a grid holds at its peak."""
+def needed_bytes(grid: Grid, mirrored: bool, kept: int = 0) -> float:
+    """Return about how many bytes a solve on a grid holds at its peak, with so many slices in time."""
     n, size = grid.dimension, float(grid.total)
-    half = 0.5 * size if mirrored else size
-    return 8.0 * (8 * size + half * (3 * n + 5)) * (1 + 2.0**-n)
+    share = 0.5 if mirrored else 1.0
+    numbers = (8 + 2 * kept) * size + share * ((3 * n + 5) * size + 8 * tied(grid))
+    return 8.0 * numbers * (1 + 2.0**-n)
 
 
 def _check(problem: Problem, grid: Grid, scheme: str, tolerance: float) -> None:
@@ -351,6 +360,17 @@ def _check(problem: Problem, grid: Grid, scheme: str, tolerance: float) -> None:
         )
 
 
+def _check_numbers(problem: Problem, interval: Any, memory: Any) -> None:
+    def number(value: Any) -> bool:
+        return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+
+    where = f"solve_hjb '{problem.name}'"
+    if not (number(interval) and interval >= 0):
+        raise OptionError(f"{where}: interval is {interval!r:.40}; expected a number of seconds, at least 0.")
+    if memory is not None and not (number(memory) and memory > 0):
+        raise OptionError(f"{where}: memory is {memory!r:.40}; expected a number of bytes above 0, or None.")
+
+
 def _bounded(problem: Problem) -> np.ndarray:
     """Return which states have bounds (n,)."""
     f = problem.functions
@@ -366,8 +386,7 @@ def _checked_threads(problem: Problem, threads: Any) -> int:
     return threads
 
 
-def _check_memory(problem: Problem, grid: Grid, mirrored: bool, memory: float | None) -> None:
-    needed = needed_bytes(grid, mirrored)
+def _check_memory(problem: Problem, grid: Grid, needed: float, memory: float | None) -> None:
     free = float(psutil.virtual_memory().available) if memory is None else float(memory)
     if needed > free:
         raise UnsupportedError(

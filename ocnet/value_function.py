@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ocnet.errors import DataError, ProblemError, ShapeError, SolveError
+from ocnet.errors import DataError, OptionError, ProblemError, ShapeError, SolveError
 from ocnet.hamiltonian import Hamiltonian
 from ocnet.methods.hjb.basins import feedback_paths
 from ocnet.methods.hjb.closed_loop import Paths, paths
@@ -32,7 +32,8 @@ SETTLED = 1e-5  # discount at which a closed loop is cut; the value function sta
 class ValueFunction:
     """The value function of a problem on a grid, made by :func:`ocnet.solve_hjb`.
 
-    ``value(x)`` evaluates it by piecewise cubic polynomials, at one state (n,) or many (points, n);
+    ``value(x)`` evaluates it by piecewise cubic polynomials, at one state (n,) or many (points, n); beside
+    concave kinks of up to three states by those of one branch, where branches can be told apart.
     ``value.policy`` is the feedback that it implies, for ``oc.simulate(problem, policy=value.policy, ...)``.
 
     Attributes
@@ -49,6 +50,11 @@ class ValueFunction:
         have nothing to settle, and say True.
     residual : float
         Largest change by the last step of the iteration that made `values`, in units of the cost.
+    error_grid : Grid
+    errors : ndarray (total of `error_grid`,)
+        Estimated errors at its nodes; on a finite horizon at its start.
+    later : ndarray (K, total of `error_grid`) or None
+        On a finite horizon those at every other of the times, without what lies between the times.
     domain : Domain or None
         Whether the box holds its paths.
     history : ndarray (iterations, 4)
@@ -75,9 +81,10 @@ class ValueFunction:
         discrete: bool = False,
         rate: float = 0.0,
         hamiltonian: Hamiltonian | None = None,
+        later: np.ndarray | None = None,
     ) -> None:
         self.problem, self.name, self.slices, self.grid = problem, name, slices, slices.grid
-        self.monotone, self.error_grid, self.errors = monotone, error_grid, errors
+        self.monotone, self.error_grid, self.errors, self.later = monotone, error_grid, errors, later
         self.settled, self.residual, self.history = settled, residual, history
         self.domain, self.stats, self.discrete, self.rate = domain, stats, discrete, rate
         self._given = hamiltonian
@@ -137,11 +144,12 @@ class ValueFunction:
         u = self.hamiltonian.control(t, points, self._costate(float(t), points))
         return u[0] if one else u
 
-    def error_at(self, x: ArrayLike, closed_loop: bool = False) -> Any:
+    def error_at(self, x: ArrayLike, closed_loop: bool = False, t: float | None = None) -> Any:
         """Return the estimated error of the value at x, a float or (points,), in units of the cost.
 
         It compares nested grids (and schemes, where there is one grid only) around x, and adds what the
-        iteration left.
+        iteration left. On a finite horizon it also adds how much the value changes if every other of the
+        stored times is left out.
 
         Parameters
         ----------
@@ -149,13 +157,36 @@ class ValueFunction:
         closed_loop : bool
             Whether the estimate is at least |J − v|, the distance to the cost of the closed loop from x (see
             :meth:`upper_bound`), which takes longer and needs no other grid.
+        t : float, optional
+            On a finite horizon; its start if left out.
+
+        Raises
+        ------
+        OptionError
+            For the closed loop from a later time: it begins at the start.
+        ShapeError, DataError
+            As for the value.
         """
         points, one = self._points(x)
-        e = np.maximum(self._errors(self.errors, points), 0.0)
+        moment = self._moment(t)
+        if closed_loop and self.time is not None and moment > self.time[0]:
+            raise OptionError(
+                f"{self._where}: closed_loop with t = {t}; expected the start, {self.time[0]:g}, which is "
+                "where the closed loop begins. Leave one of the two out."
+            )
+        e = np.maximum(self._errors(self._errors_at(moment), points), 0.0) + self.slices.gap(moment, points)
         e = e + self.residual + ROUNDING * (1 + np.abs(self.values).max())
         if closed_loop:
             e = np.maximum(e, np.abs(self.upper_bound(points) - self(points)))
         return float(e[0]) if one else e
+
+    def _errors_at(self, t: float) -> np.ndarray:
+        if self.time is None or self.later is None:
+            return self.errors
+        times = self.time[::2]
+        k = int(np.clip(np.searchsorted(times, t) - 1, 0, len(times) - 2))
+        s = (t - times[k]) / (times[k + 1] - times[k])
+        return (1 - s) * self.later[k] + s * self.later[k + 1]
 
     @cached_property
     def _errors(self) -> Any:
@@ -167,7 +198,9 @@ class ValueFunction:
                 inside = np.flatnonzero(patch.contains(x))
                 if len(inside):
                     table = RegularGridInterpolator(patch.axes, errors[slot].reshape(patch.shape))
-                    result[inside] = table(np.clip(x[inside], patch.lower, patch.upper))
+                    with np.errstate(invalid="ignore"):  # of infinite errors
+                        found = table(np.clip(x[inside], patch.lower, patch.upper))
+                    result[inside] = np.nan_to_num(found, nan=np.inf, posinf=np.inf)
             return result
 
         return linear
@@ -180,7 +213,8 @@ class ValueFunction:
 
         `error_at` says it from place to place: kinks and cones hold the largest.
         """
-        return float(np.quantile(self.errors[: self.error_grid.size], 0.95))
+        own = np.sort(self.errors[: self.error_grid.size])
+        return float(own[int(np.ceil(0.95 * (len(own) - 1)))])
 
     def closed_loop(self, x: ArrayLike, tf: float | None = None, at: Any = None) -> Paths:
         """Follow the feedback from states x (points, n), with the cost that it runs up.
@@ -353,6 +387,11 @@ class ValueFunction:
                     "  note              the walls change the values, which no estimate counts: take a "
                     "larger box if paths may leave it"
                 )
+        if self.discrete and (leak := float(self.stats.get("leak", 0.0))) > 0:
+            lines.append(
+                f"  walls             next states leave the box by up to {leak:.2g} and are moved to it, "
+                "which no estimate counts: take a larger box"
+            )
         effort = f"{self.stats.get('seconds', float('nan')):.2f} s CPU"
         if "threads" in self.stats:
             threads = self.stats["threads"]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ocnet.problem import Problem
 
 KIND = "ValueFunction"
+FINITE = ("value", "monotone")  # estimated errors may be infinite
 
 
 def write(value: ValueFunction, path: str | os.PathLike[str]) -> None:
@@ -42,6 +43,9 @@ def write(value: ValueFunction, path: str | os.PathLike[str]) -> None:
         variables["error_in_zooms"] = (["error_node"], value.errors[coarse_size:])
     if value.time is not None:
         coordinates["time"] = value.time
+    if value.later is not None:
+        later = value.later.reshape(-1, *value.error_grid.shape)
+        variables["later"] = (["error_time", *coarse], later)
     attributes: dict[str, Any] = {
         "format": f"ocnet {FORMAT}",
         "kind": KIND,
@@ -55,6 +59,7 @@ def write(value: ValueFunction, path: str | os.PathLike[str]) -> None:
         "mirrored": int(bool(value.stats.get("mirrored", False))),
         "threads": int(value.stats.get("threads", 1)),
         "bytes": float(value.stats.get("bytes", np.nan)),
+        "stats_leak": float(value.stats.get("leak", 0.0)),
     }
     for name, grid in (("grid", value.grid), ("error_grid", value.error_grid)):
         attributes |= {f"{name}_lower": grid.lower, f"{name}_upper": grid.upper}
@@ -79,6 +84,7 @@ def read(path: str | os.PathLike[str], problem: Problem | None = None) -> ValueF
             raise StorageError(f"load: '{path}' holds a {a['kind']}; expected a value function.")
         grid, error_grid = _grid(a, "grid"), _grid(a, "error_grid")
         time = np.asarray(data["time"]) if "time" in data.coords else None
+        values = _all(data, "value", grid, None if time is None else len(time))
         domain = None
         if "leak" in a:
             factors = [
@@ -88,10 +94,10 @@ def read(path: str | os.PathLike[str], problem: Problem | None = None) -> ValueF
         value = ValueFunction(
             problem,
             str(a["name"]),
-            Slices(grid, _all(data, "value", grid), time),
-            monotone=np.asarray(data["monotone"]).reshape(-1),
+            Slices(grid, np.atleast_2d(values), time),
+            monotone=_all(data, "monotone", Grid(grid.lower, grid.upper, grid.shape)),
             error_grid=error_grid,
-            errors=_all(data, "error", error_grid).reshape(-1),
+            errors=_all(data, "error", error_grid),
             settled=bool(a["settled"]),
             residual=float(a["residual"]),
             history=np.asarray(data["history"]),
@@ -102,9 +108,11 @@ def read(path: str | os.PathLike[str], problem: Problem | None = None) -> ValueF
                 "mirrored": bool(a["mirrored"]),
                 "threads": int(a.get("threads", 1)),
                 "bytes": float(a.get("bytes", np.nan)),
+                "leak": float(a.get("stats_leak", 0.0)),
             },
             discrete=bool(a["discrete"]),
             rate=float(a["rate"]),
+            later=_all(data, "later", error_grid, data.sizes["error_time"]) if "later" in data else None,
         )
     except (KeyError, ValueError, TypeError) as error:
         if isinstance(error, StorageError):
@@ -120,10 +128,22 @@ def read(path: str | os.PathLike[str], problem: Problem | None = None) -> ValueF
     return value
 
 
-def _all(data: Any, name: str, grid: Grid) -> np.ndarray:
-    """Return the values of all patches (M, total)."""
-    own = np.asarray(data[name]).reshape(-1, grid.size)
-    return np.hstack([own, np.asarray(data[f"{name}_in_zooms"]).reshape(1, -1)]) if grid.zooms else own
+def _all(data: Any, name: str, grid: Grid, slices: int | None = None) -> np.ndarray:
+    """Return the numbers of all patches, (total,), or (M, total) where there are M slices in time."""
+    own = np.asarray(data[name], dtype=float)
+    expected = grid.shape if slices is None else (slices, *grid.shape)
+    if own.shape != expected:
+        raise ValueError(f"{name} has shape {own.shape}; expected {expected}")
+    result = own.reshape(-1) if slices is None else own.reshape(slices, -1)
+    if grid.zooms:
+        result = np.concatenate([result, np.asarray(data[f"{name}_in_zooms"], dtype=float)])
+        if len(result) != grid.total:
+            found = len(result) - grid.size
+            raise ValueError(f"{name}_in_zooms has {found} entries; expected {grid.total - grid.size}")
+    if np.isnan(result).any() or (name in FINITE and np.isinf(result).any()):
+        expected = "finite numbers" if name in FINITE else "numbers"
+        raise ValueError(f"{name} holds NaN or infinities; expected {expected}")
+    return result
 
 
 def _grid(attributes: dict[str, Any], name: str) -> Grid:

@@ -400,6 +400,14 @@ def pushed(strength):
     return problem
 
 
+def test_a_correction_that_does_not_settle_on_one_grid_has_no_estimate():
+    value = oc.solve_hjb(regulator(1)[0], oc.Grid(-1, 1, 9), tolerance=1e-17)
+    assert not value.settled
+    assert np.isinf(value.errors).all()
+    assert "inf at most" in str(value)
+    assert value.error_estimate == value.error_at([0.1]) == np.inf
+
+
 def test_a_wall_is_held_however_dear():
     """With v = 2000 (1 − w²) the equation v/2 = v' − v'²/4000 is integrated by 2w + 2 ln(1 − w) = x − 1."""
     value = oc.solve_hjb(pushed(2.0), oc.Grid(-1, 1, 321))

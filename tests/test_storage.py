@@ -10,6 +10,7 @@ from ocnet.solve import solve
 from ocnet.storage import load
 from ocnet.trajectory import Trajectory
 from tests.extremals import exact_integrator, integrator, sampled, steps, unknown_constant
+from tests.hjb_problems import regulator
 
 MADE = {"continuous": exact_integrator, "jumps": sampled, "steps": steps, "no controls": unknown_constant}
 
@@ -132,3 +133,74 @@ def test_without_its_problem_a_solution_cannot_be_verified(tmp_path):
     exact_integrator().save(tmp_path / "s.nc")
     with pytest.raises(ProblemError, match="does not carry its problem"):
         _ = load(tmp_path / "s.nc").certificate
+
+
+# ---------------------------------------------------------------------- value functions
+
+
+@pytest.fixture(scope="module")
+def zoomed():
+    """A value function with a zoom: 17 nodes in each of three boxes."""
+    grid = oc.Grid([-1, -1], [1, 1], 31, zooms=[oc.Zoom([0, 0], 0.5, 3, 17)])
+    return oc.solve_hjb(regulator(2)[0], grid, tolerance=1e-4)
+
+
+def cut(data, name, dimension):
+    return data.assign({name: (dimension, data[name].values[: data[name].size // 2])})
+
+
+def changed(data, name, entry):
+    values = data[name].values.copy()
+    values.reshape(-1)[7] = entry
+    return data.assign({name: (data[name].dims, values)})
+
+
+def of_more_nodes(data):
+    rows = np.array(data.attrs["grid_zooms"])
+    rows[-1] = 33
+    return data.assign_attrs(grid_zooms=rows)
+
+
+DAMAGES = {
+    "half of the zooms": lambda data: cut(data, "value_in_zooms", "node"),
+    "half of their errors": lambda data: cut(data, "error_in_zooms", "error_node"),
+    "zooms of more nodes": of_more_nodes,
+    "NaN": lambda data: changed(data, "value", np.nan),
+    "infinite": lambda data: changed(data, "value_in_zooms", np.inf),
+    "NaN in the errors": lambda data: changed(data, "error", np.nan),
+    "short": lambda data: data.assign(monotone=("few", np.zeros(3))),
+    "turned": lambda data: data.assign_attrs(grid_shape=np.array([29, 33])),
+    "twice": lambda data: data.assign(value=(["two", *data["value"].dims], np.stack([data["value"]] * 2))),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_value_functions_of_the_wrong_form(damage, zoomed, tmp_path):
+    zoomed.save(tmp_path / "v.nc")
+    with xarray.open_dataset(tmp_path / "v.nc", engine="h5netcdf") as data:
+        DAMAGES[damage](data.load()).to_netcdf(tmp_path / "w.nc", engine="h5netcdf")
+    with pytest.raises(StorageError, match="one of the wrong form"):
+        load(tmp_path / "w.nc")
+
+
+def test_infinite_errors_come_back(zoomed, tmp_path):
+    zoomed.save(tmp_path / "v.nc")
+    with xarray.open_dataset(tmp_path / "v.nc", engine="h5netcdf") as data:
+        changed(data.load(), "error", np.inf).to_netcdf(tmp_path / "w.nc", engine="h5netcdf")
+    assert load(tmp_path / "w.nc").errors.max() == np.inf
+
+
+def test_errors_at_later_times_and_leaks_come_back(tmp_path):
+    finite = oc.solve_hjb(regulator(1, 2.0, oc.Finite(3.0))[0], oc.Grid(-1, 1, 21))
+    finite.save(tmp_path / "finite.nc")
+    again = load(tmp_path / "finite.nc")
+    for t in (0.0, 1.4, 2.9):
+        assert again.error_at([0.4], t=t) == finite.error_at([0.4], t=t)
+    problem = oc.Problem("growing", oc.Steps(None, discount=0.2))
+    x, u = problem.state("x"), problem.control("u", lower=-0.1, upper=0.1)
+    problem.dynamics(x, 1.5 * x + u)
+    problem.minimize(stage=x**2 + u**2)
+    leaking = oc.solve_hjb(problem, oc.Grid(-1, 1, 41))
+    leaking.save(tmp_path / "leaking.nc")
+    assert "next states leave the box by up to" in str(leaking)
+    assert str(load(tmp_path / "leaking.nc", problem)) == str(leaking)

@@ -106,7 +106,7 @@ def test_waiting_for_gradients(tmp_path):
                 f"diffrax {other:.2f} s, ratio {mine / other:.3f}",
                 end="",
             )
-            # Plain Python makes the first hundred or so; with the compilation that follows the ratio is near 1.
+            # Plain Python makes the first hundred or so; with the compilation that follows it is near 1.
             assert mine < {1: 0.25, 10: 0.25, 100: 0.5}.get(k, 1.5) * other
         loaded = asked("ocnet_neural_ode_peer", c, tmp_path / f"{number}1")[0]["until"]["1"]
         print(f"\n{len(c[0]['theta'])} parameters, gradient 1, compiled before: {loaded:.2f} s", end="")

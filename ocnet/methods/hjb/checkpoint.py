@@ -2,16 +2,73 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import struct
 import time
+import zipfile
+import zlib
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ocnet.errors import StorageError
+from ocnet.methods.hjb.grid import Grid
 from ocnet.methods.hjb.levels import State
+from ocnet.pointwise import evaluate
+
+if TYPE_CHECKING:
+    from ocnet.problem import Problem
 
 ARRAYS = ("values", "monotone", "start", "stencils")
+POINTS = 2048  # at which dynamics and stage cost are looked at
+DAMAGED = (  # what numpy and zipfile raise over files that are no checkpoints, cut short or changed
+    AttributeError,
+    EOFError,
+    IndexError,
+    KeyError,
+    MemoryError,
+    NotImplementedError,
+    OSError,
+    OverflowError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+def identity(problem: Problem, grid: Grid, tolerance: float) -> np.ndarray:
+    """Return numbers that tell a solve from others.
+
+    They are the grid, the tolerance, the rate, the values of parameters, the bounds of the controls, the
+    Hamiltonian at a few points, and a digest of dynamics and stage cost: of their expressions, and of their
+    values at many points, since an expression may call functions that it does not contain.
+    """
+    f, hamiltonian, rng = problem.functions, problem.hamiltonian, np.random.default_rng(1)
+    p = f.pack(problem.parameter_values(), "parameter")
+    bounds = f.bounds(p)
+    low, high = np.array(grid.lower), np.array(grid.upper)
+    x = low + rng.uniform(size=(POINTS, f.nx)) * (high - low)
+    u = np.clip(10.0 * rng.standard_normal((POINTS, f.nu)), bounds.u_lower, bounds.u_upper)
+    digest = hashlib.sha256()
+    for function in (f.dynamics, f.stage):
+        found = evaluate(function, np.zeros(POINTS), x, np.zeros(f.nx), u, np.zeros(0), p)[0]
+        digest.update(found.tobytes())
+        with suppress(RuntimeError):  # where it calls what CasADi cannot write
+            digest.update(function.serialize().encode())
+    H = hamiltonian.value(0.0, x[:8], rng.standard_normal((8, f.nx)))
+    zooms = [np.concatenate([z.centre, z.radius, [z.boxes, z.nodes]]) for z in grid.zooms]
+    text = np.frombuffer(digest.digest(), dtype=np.uint8)
+    numbers = [tolerance, hamiltonian.rate]
+    return np.concatenate(
+        [low, high, grid.shape, grid.grading, *zooms, numbers, p, bounds.u_lower, bounds.u_upper, H, text]
+    )
 
 
 class Checkpoint:
@@ -21,7 +78,7 @@ class Checkpoint:
     ----------
     path : path
     identity : ndarray
-        Numbers that tell one solve from another; a file of another solve is refused.
+        What tells one solve from another, see :func:`identity`; a file of another solve is refused.
     interval : float
         Seconds between two writes.
     """
@@ -63,30 +120,34 @@ class Checkpoint:
         try:
             with np.load(self.path, allow_pickle=False) as file:
                 parts = dict(file)
-            if not np.array_equal(parts["identity"], self.identity):
-                raise StorageError(
-                    f"Checkpoint '{self.path}' belongs to another problem, grid or tolerance; remove it, "
-                    "or give another path."
-                )
-            level, accurate, iteration, count = parts["numbers"].tolist()
-            return State(
-                level=level,
-                phase="accurate" if accurate else "monotone",
-                iteration=iteration,
-                done=[
-                    (parts[f"monotone_{k}"], parts[f"accurate_{k}"], bool(parts[f"settled_{k}"]))
-                    for k in range(count)
-                ],
-                history=[(int(a), int(b), int(c), float(d)) for a, b, c, d in parts["history"].tolist()],
-                leak=float(parts["leak"]),
-                least=float(parts["least"]),
-                **{name: parts[name] for name in ARRAYS},
-            )
-        except (OSError, KeyError, ValueError, EOFError) as error:
-            if isinstance(error, StorageError):
-                raise
+            same = np.array_equal(parts["identity"], self.identity, equal_nan=True)
+            state = _state(parts)
+        except DAMAGED as error:
             raise StorageError(f"Checkpoint '{self.path}' cannot be read ({error}); remove it.") from error
+        if not same:
+            raise StorageError(
+                f"Checkpoint '{self.path}' belongs to another problem, grid or tolerance; remove it, or give "
+                "another path."
+            )
+        return state
 
     def remove(self) -> None:
         """Remove the file: the solve is done."""
         self.path.unlink(missing_ok=True)
+
+
+def _state(parts: dict[str, np.ndarray]) -> State:
+    level, accurate, iteration, count = parts["numbers"].tolist()
+    return State(
+        level=level,
+        phase="accurate" if accurate else "monotone",
+        iteration=iteration,
+        done=[
+            (parts[f"monotone_{k}"], parts[f"accurate_{k}"], bool(parts[f"settled_{k}"]))
+            for k in range(count)
+        ],
+        history=[(int(a), int(b), int(c), float(d)) for a, b, c, d in parts["history"].tolist()],
+        leak=float(parts["leak"]),
+        least=float(parts["least"]),
+        **{name: parts[name] for name in ARRAYS},
+    )

@@ -153,10 +153,15 @@ def unstable(problem: Problem, u: np.ndarray, lower: np.ndarray, upper: np.ndarr
 
 
 def zooms_about(centres: list[np.ndarray], lower: np.ndarray, upper: np.ndarray) -> list[Zoom]:
-    """Return a zoom about each state, as large as a share of the box, its walls and the others allow."""
+    """Return a zoom about each state, as large as a share of the box, its walls and the others allow.
+
+    There is none about a state on a wall.
+    """
     half, result = 0.5 * (upper - lower), list[Zoom]()
     for k, x in enumerate(centres):
         others = [0.9 * float(np.abs((x - y) / half).max()) / 2 for j, y in enumerate(centres) if j != k]
         to_walls = 0.9 * float((np.fmin(x - lower, upper - x) / half).min())
-        result.append(Zoom(x, min(SHARE, to_walls, *others) * half))
+        share = min(SHARE, to_walls, *others)
+        if share > 0:
+            result.append(Zoom(x, share * half))
     return result

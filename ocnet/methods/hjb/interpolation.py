@@ -14,6 +14,7 @@ from ocnet.methods.hjb.threads import available, each
 
 WIDTH = 6  # nodes that a value along one axis depends on
 WORK = 200_000  # values that are read for one portion of points
+NOTHING = 1e-14  # weights that are left out
 _compiled: Any = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
 
 
@@ -71,30 +72,49 @@ class Interpolation:
             result = np.moveaxis(product.reshape(len(wanted), *moved.shape[1:]), 0, d)
         return np.ascontiguousarray(result).reshape(-1)
 
-    def matrix(self, x: np.ndarray, linear: bool = False) -> csr_matrix:
-        """Return the matrix (points, size) that takes values at the nodes to those at points x (points, n).
 
-        Parameters
-        ----------
-        x : ndarray (points, n)
-        linear : bool
-            Whether to interpolate linearly along each axis, which preserves order.
-        """
-        points = len(x)
-        columns, weights = np.zeros((points, 1), dtype=np.int64), np.ones((points, 1))
-        for d in range(self.grid.dimension):
-            count = int(self.shape[d])
-            if linear:
-                first, w = _linear_at(np.ascontiguousarray(x[:, d]), self.nodes[d, :count])
-            else:
-                first, w = _weights_at(np.ascontiguousarray(x[:, d]), self.nodes[d], self.slopes[d], count)
-            index = first[:, None] + np.arange(w.shape[1])
-            columns = (columns[:, :, None] * count + index[:, None, :]).reshape(points, -1)
-            weights = (weights[:, :, None] * w[:, None, :]).reshape(points, -1)
-        rows = np.repeat(np.arange(points), weights.shape[1])
-        kept = np.abs(weights).reshape(-1) > 1e-14
-        parts = (weights.reshape(-1)[kept], (rows[kept], columns.reshape(-1)[kept]))
-        return csr_matrix(parts, shape=(points, self.grid.size))
+class Transfer:
+    """The linear map from values at the nodes of one grid to those at nodes of another, inside its box.
+
+    Nodes lie on lines along the axes, so that weights along each axis are enough: nothing is stored for the
+    products of weights, up to 6ⁿ at a node.
+
+    Parameters
+    ----------
+    source : Grid
+    target : Grid
+    nodes : ndarray of int (m,)
+        Flat numbers of the nodes of `target`, all of them inside the box of `source`.
+    linear : bool
+        Whether to interpolate linearly along each axis, which preserves order; else as
+        :class:`Interpolation` does.
+    """
+
+    def __init__(self, source: Grid, target: Grid, nodes: np.ndarray, linear: bool) -> None:
+        n, most = target.dimension, max(target.shape)
+        self.nodes, self.shape = nodes, np.array(target.shape, dtype=np.int64)
+        self.size = np.array(source.shape, dtype=np.int64)
+        self.first = np.zeros((n, most), dtype=np.int64)
+        self.count = np.zeros((n, most), dtype=np.int64)
+        self.weights = np.zeros((n, most, 2 if linear else WIDTH))
+        table = Interpolation(source)
+        for d, x in enumerate(target.axes):
+            first, w = (
+                _linear_at(x, source.axes[d])
+                if linear
+                else _weights_at(x, table.nodes[d], table.slopes[d], source.shape[d])
+            )
+            used = np.abs(w) > NOTHING  # one weight where nodes coincide
+            start, end = used.argmax(axis=1), w.shape[1] - used[:, ::-1].argmax(axis=1)
+            self.first[d, : len(x)], self.count[d, : len(x)] = first + start, end - start
+            for i in range(len(x)):
+                self.weights[d, i, : end[i] - start[i]] = w[i, start[i] : end[i]]
+
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        """Return values (m,) from those at all nodes (size,), in their precision, double or single."""
+        result = np.empty(len(self.nodes), dtype=values.dtype)
+        _transfer(values, self.nodes, self.shape, self.size, self.first, self.count, self.weights, result)
+        return result
 
 
 def _linear_at(x: np.ndarray, nodes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -197,3 +217,41 @@ def _evaluate(
         for e in range(n):
             gradient[k, e] = slopes_of[0, e]
     return result, gradient
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _transfer(
+    values: np.ndarray,
+    nodes: np.ndarray,
+    shape: np.ndarray,
+    size: np.ndarray,
+    first: np.ndarray,
+    count: np.ndarray,
+    weights: np.ndarray,
+    result: np.ndarray,
+) -> None:
+    last, strides, own = shape.size - 1, strides_of(size), strides_of(shape)
+    # Of the line along the last axis: where its stencils are, and the products of the weights across it.
+    offsets = np.zeros(WIDTH**last, dtype=np.int64)
+    products = np.ones(WIDTH**last)
+    line, terms = -1, 1
+    for row in range(len(nodes)):
+        k = nodes[row]
+        if k // shape[last] != line:
+            line, terms, offsets[0], products[0] = k // shape[last], 1, 0, 1.0
+            for d in range(last):
+                i = (k // own[d]) % shape[d]
+                many = count[d, i]
+                for c in range(terms - 1, -1, -1):
+                    offset, product = offsets[c] + first[d, i] * strides[d], products[c]
+                    for m in range(many - 1, -1, -1):
+                        offsets[c * many + m] = offset + m * strides[d]
+                        products[c * many + m] = product * weights[d, i, m]
+                terms *= many
+        i = k % shape[last]
+        total = result.dtype.type(0)
+        for c in range(terms):
+            start, product = offsets[c] + first[last, i], products[c]
+            for m in range(count[last, i]):
+                total += result.dtype.type(product * weights[last, i, m]) * values[start + m]
+        result[row] = total

@@ -18,7 +18,7 @@ from scipy.ndimage import binary_dilation
 from ocnet.hamiltonian import Hamiltonian
 from ocnet.methods.hjb.differences import FULL, PLAIN
 from ocnet.methods.hjb.grid import Grid
-from ocnet.methods.hjb.interpolation import Interpolation
+from ocnet.methods.hjb.interpolation import Interpolation, Transfer
 from ocnet.methods.hjb.scheme import Feedback, Scheme
 
 HALO = 2  # layers of nodes at the faces of a box that another patch gives: as many as stencils look ahead
@@ -26,13 +26,12 @@ OVERLAP = 1  # layers of nodes inside these that keep their own equations
 
 
 class Tie(NamedTuple):
-    """Nodes (m,) of one patch that take their values from another: its number, and two matrices (m, size)."""
+    """Nodes (m,) of one patch that take their values from another: its number, and how to interpolate."""
 
     nodes: np.ndarray
     donor: int
-    linear: Any
-    cubic: Any
-    light: Any  # the linear one, single precision
+    linear: Transfer
+    cubic: Transfer
 
 
 class Patches:
@@ -65,22 +64,17 @@ class Patches:
             inside[(slice(HALO, -HALO),) * patch.dimension] = True
             ties.append(self._tie(k, ~inside, parent))
         for child in (c for c, around in enumerate(self.grid.parents) if around == k):
-            inside = np.ones(patch.shape, dtype=np.bool_)
-            for d, (nodes, inner) in enumerate(zip(patch.axes, self.grid.patches[child].axes, strict=True)):
-                slack = 1e-9 * (inner[-1] - inner[0])
-                within = (nodes >= inner[HALO] - slack) & (nodes <= inner[-1 - HALO] + slack)
-                here = np.flatnonzero(within)
-                within[here[:OVERLAP]] = within[here[-OVERLAP:]] = len(here) <= 2 * OVERLAP
-                inside &= within.reshape([-1 if e == d else 1 for e in range(patch.dimension)])
-            ties.append(self._tie(k, inside, child))
+            covered = np.zeros(patch.shape, dtype=np.bool_)
+            covered[np.ix_(*_covered(patch, self.grid.patches[child]))] = True
+            ties.append(self._tie(k, covered, child))
         return ties
 
     def _tie(self, k: int, chosen: np.ndarray, donor: int) -> Tie:
-        scheme = self.schemes[k]
-        index = np.flatnonzero(chosen.reshape(-1)[: scheme.count])
-        table, x = Interpolation(self.grid.patches[donor]), scheme.points[index]
-        linear = table.matrix(x, linear=True)
-        return Tie(index, donor, linear, table.matrix(x), linear.astype(np.float32))
+        nodes = np.flatnonzero(chosen.reshape(-1)[: self.schemes[k].count])
+        linear, cubic = (
+            Transfer(self.grid.patches[donor], self.grid.patches[k], nodes, low) for low in (True, False)
+        )
+        return Tie(nodes, donor, linear, cubic)
 
     def split(self, values: np.ndarray) -> list[np.ndarray]:
         """Return the parts (size,) of an array (total,) that belong to the patches."""
@@ -118,7 +112,7 @@ class Patches:
         for scheme, part, ties, f in zip(self.schemes, parts, self.ties, feedbacks, strict=True):
             residual = scheme.residual(part, scheme.accurate if accurate else scheme.monotone, f)
             for tie in ties:
-                there = (tie.cubic if accurate else tie.linear) @ parts[tie.donor]
+                there = (tie.cubic if accurate else tie.linear)(parts[tie.donor])
                 residual[tie.nodes] = self.rate * (there - part[tie.nodes])
             result.append(residual)
         return result
@@ -137,7 +131,7 @@ class Patches:
             for k in inwards + inwards[-2::-1]:
                 scheme = self.schemes[k]
                 for tie, gap in zip(self.ties[k], gaps[k], strict=True):
-                    value = gap + tie.light @ parts[tie.donor]
+                    value = gap + tie.linear(parts[tie.donor])
                     sources[k][tie.nodes] = parts[k][tie.nodes] = value
                     if self.mirrored:
                         parts[k][scheme.grid.size - 1 - tie.nodes] = value
@@ -153,6 +147,28 @@ class Patches:
         parts = zip(self.grid.patches, self.split(chosen), strict=True)
         wider = [binary_dilation(part.reshape(patch.shape), box, steps).reshape(-1) for patch, part in parts]
         return np.concatenate(wider)
+
+
+def _covered(patch: Grid, child: Grid) -> list[np.ndarray]:
+    """Return where along each axis the nodes of a patch lie so far inside a child that it gives them."""
+    axes: list[np.ndarray] = []
+    for nodes, inner in zip(patch.axes, child.axes, strict=True):
+        slack = 1e-9 * (inner[-1] - inner[0])
+        within = (nodes >= inner[HALO] - slack) & (nodes <= inner[-1 - HALO] + slack)
+        here = np.flatnonzero(within)
+        within[here[:OVERLAP]] = within[here[-OVERLAP:]] = len(here) <= 2 * OVERLAP
+        axes.append(within)
+    return axes
+
+
+def tied(grid: Grid) -> int:
+    """Return how many nodes of a grid and of its boxes have no equation of their own."""
+    count = 0
+    for patch, parent in zip(grid.patches, grid.parents, strict=True):
+        if parent >= 0:
+            count += patch.size - int(np.prod([nodes - 2 * HALO for nodes in patch.shape]))
+            count += int(np.prod([axis.sum() for axis in _covered(grid.patches[parent], patch)]))
+    return count
 
 
 def onto(values: np.ndarray, coarse: Grid, fine: Grid) -> np.ndarray:

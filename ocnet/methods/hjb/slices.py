@@ -30,15 +30,28 @@ class Slices:
         """Return values (points,) and gradients (points, n) at one time and states (points, n) in the box."""
         if self.time is None:
             return self._between(0, x)
+        return self._among(np.arange(len(self.time)), t, x)
+
+    def gap(self, t: float, x: np.ndarray) -> np.ndarray:
+        """Return by how much values (points,) change if every other time is left out, the ends kept."""
+        if self.time is None:
+            return np.zeros(len(x))
+        last, value = len(self.time) - 1, self.at(t, x)[0]
+        halves = [np.unique([0, *range(first, last, 2), last]) for first in (1, 2)]
+        return np.max([np.abs(self._among(half, t, x)[0] - value) for half in halves], axis=0)
+
+    def _among(self, numbers: np.ndarray, t: float, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Evaluate a cubic through those four of the slices of these numbers that are nearest."""
+        assert self.time is not None
         value, gradient = np.zeros(len(x)), np.zeros(x.shape)
-        count = min(4, len(self.time))
-        first = int(np.clip(np.searchsorted(self.time, t) - count // 2, 0, len(self.time) - count))
-        nodes = self.time[first : first + count]
+        time, count = self.time[numbers], min(4, len(numbers))
+        first = int(np.clip(np.searchsorted(time, t) - count // 2, 0, len(time) - count))
+        nodes = time[first : first + count]
         for k in range(count):
             others = np.delete(nodes, k)
             weight = float(np.prod((t - others) / (nodes[k] - others)))
             if weight != 0.0:
-                v, p = self._between(first + k, x)
+                v, p = self._between(int(numbers[first + k]), x)
                 value += weight * v
                 gradient += weight * p
         return value, gradient
@@ -48,7 +61,7 @@ class Slices:
         if number not in self._branches:
             pairs = zip(self.grid.patches, parts, strict=True)
             self._branches[number] = [Branches(patch, part) for patch, part in pairs]
-        value, gradient = np.empty(len(x)), np.empty(x.shape)
+        value, gradient = np.full(len(x), np.nan), np.full(x.shape, np.nan)
         for table, branches, part in zip(self._tables, self._branches[number], parts, strict=True):
             inside = np.flatnonzero(table.grid.contains(x))  # smaller boxes come later
             if len(inside):

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from scipy.interpolate import RegularGridInterpolator
 
 from ocnet.methods.hjb.grid import Grid
-from ocnet.methods.hjb.interpolation import Interpolation
+from ocnet.methods.hjb.interpolation import Interpolation, Transfer
 
 
 def wave(x):
@@ -47,3 +48,30 @@ def test_cubics_are_reproduced_onto_another_grid():
     np.testing.assert_allclose(
         Interpolation(grid).onto(cubic(grid.points()), finer), cubic(finer.points()), atol=1e-12
     )
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+def test_transfers_between_grids_interpolate(n):
+    rng = np.random.default_rng(0)
+    source = Grid([-2] * n, [2] * n, [9, 12, 9, 8][:n], 0.5)
+    target = Grid([-1] * n, [1.5] * n, [8, 7, 9, 7][:n])
+    nodes = np.sort(rng.choice(target.size, target.size // 2, replace=False))
+    values, x = rng.normal(size=source.size), target.points()[nodes]
+    cubic = Transfer(source, target, nodes, linear=False)
+    np.testing.assert_allclose(cubic(values), Interpolation(source)(values, x)[0], rtol=0, atol=1e-13)
+    linear = Transfer(source, target, nodes, linear=True)
+    between = RegularGridInterpolator(source.axes, values.reshape(source.shape))
+    np.testing.assert_allclose(linear(values), between(x), rtol=0, atol=1e-13)
+    single = linear(values.astype(np.float32))
+    assert single.dtype == np.float32
+    np.testing.assert_allclose(single, between(x), rtol=0, atol=1e-5)
+
+
+def test_nodes_that_coincide_have_one_weight():
+    source = Grid([-1, -1], [1, 1], (21, 21))
+    nodes = np.arange(81)
+    for linear in (True, False):
+        transfer = Transfer(source, Grid([-0.4, -0.4], [0.4, 0.4], 9), nodes, linear)
+        assert (transfer.count == 1).all()
+        values = np.random.default_rng(0).normal(size=source.size)
+        np.testing.assert_allclose(transfer(values), values.reshape(21, 21)[6:15, 6:15].ravel(), atol=1e-13)

@@ -1,10 +1,13 @@
+import tracemalloc
+
+import casadi as ca
 import numpy as np
 import pytest
 
 import ocnet as oc
 from ocnet.errors import OcnetError
-from ocnet.methods.hjb.patches import Patches, onto
-from tests.hjb_problems import random_network, regulator
+from ocnet.methods.hjb.patches import Patches, onto, tied
+from tests.hjb_problems import random_network, regulator, ring
 
 ZOOM = oc.Zoom([0, 0], 1.0, boxes=4, nodes=17)
 
@@ -83,8 +86,9 @@ def test_tied_nodes_take_what_the_other_patch_has():
         for tie in ties:
             assert (feedback[k].drift[tie.nodes] == 0).all()
             np.testing.assert_allclose(residuals[k][tie.nodes], 0, atol=1e-12)  # cubics are exact
-            np.testing.assert_allclose(tie.linear.sum(axis=1), 1, atol=1e-12)
-            assert tie.linear.min() >= 0  # monotone
+            np.testing.assert_allclose(tie.linear(np.ones(grid.patches[tie.donor].size)), 1, atol=1e-12)
+            assert tie.linear.weights.min() >= 0  # monotone
+    assert sum(len(tie.nodes) for ties in patches.ties for tie in ties) == tied(grid)
     fine = zoomed(81, 4, 33)
     there = np.concatenate([cubic(patch.points()) for patch in fine.patches])
     np.testing.assert_allclose(onto(values, grid, fine), there, atol=1e-12)
@@ -167,3 +171,24 @@ def test_zooms_that_hold_too_few_nodes_are_not_suggested():
     centres = np.array([zoom.centre for zoom in oc.Grid.suggest(problem, 141, zoom=True).zooms])
     np.testing.assert_allclose(np.sort(np.abs(centres[1:, 0])), [1.7102307] * 2, atol=1e-6)
     assert oc.Grid.suggest(problem, 21).zooms == ()
+
+
+def test_no_zoom_is_suggested_about_an_equilibrium_on_a_wall():
+    problem = oc.Problem("at the wall", oc.Discounted(0.5))
+    x, u = problem.state("x", lower=0, upper=3), problem.control("u", lower=-1, upper=1)
+    problem.dynamics(x, -x + 2 * ca.tanh(x) + 0.1 * u * x)  # 0 is unstable
+    problem.minimize(stage=(x - 1) ** 2 + u**2)
+    assert oc.Grid.suggest(problem, 201, zoom=True).zooms == ()
+
+
+@pytest.mark.parametrize(("n", "nodes", "radius", "boxes", "fine"), [(3, 21, 1.0, 3, 33), (5, 9, 1.8, 1, 9)])
+def test_the_memory_of_zooms_is_foreseen(n, nodes, radius, boxes, fine):
+    """With five states a node of a box takes its value from up to 6⁵ others."""
+    grid = oc.Grid([-3] * n, [3] * n, nodes, zooms=[oc.Zoom([0] * n, radius, boxes, fine)])
+    problem = ring(n)
+    problem.freeze()
+    tracemalloc.start()
+    value = oc.solve_hjb(problem, grid, tolerance=1e-3, threads=1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert 0.9 * peak < value.stats["bytes"] < 1.5 * peak
