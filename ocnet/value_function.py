@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,9 @@ from numpy.typing import ArrayLike
 
 from ocnet.errors import DataError, OptionError, ProblemError, ShapeError, SolveError
 from ocnet.hamiltonian import Hamiltonian
+from ocnet.methods.hjb.accuracy import linear
 from ocnet.methods.hjb.basins import feedback_paths
+from ocnet.methods.hjb.characteristics import Characteristics, Refined
 from ocnet.methods.hjb.closed_loop import Paths, paths
 from ocnet.methods.hjb.domain import Domain
 from ocnet.methods.hjb.grid import Grid
@@ -25,15 +27,14 @@ if TYPE_CHECKING:
 
 SAMPLES = 50  # closed-loop costs that judge a value function
 ROUNDING = 1e-12  # of the values, after thousands of additions
-TRACE = 1e-3  # share of the faces on which active walls do not matter
 SETTLED = 1e-5  # discount at which a closed loop is cut; the value function stands for the rest
 
 
 class ValueFunction:
     """The value function of a problem on a grid, made by :func:`ocnet.solve_hjb`.
 
-    ``value(x)`` evaluates it by piecewise cubic polynomials, at one state (n,) or many (points, n); beside
-    concave kinks of up to three states by those of one branch, where branches can be told apart.
+    ``value(x)`` evaluates it by piecewise cubic polynomials, at one state (n,) or many (points, n). Beside
+    kinks these are less accurate, which `error_at` says; ``value.refined(x)`` is accurate there as well.
     ``value.policy`` is the feedback that it implies, for ``oc.simulate(problem, policy=value.policy, ...)``.
 
     Attributes
@@ -174,7 +175,9 @@ class ValueFunction:
                 f"{self._where}: closed_loop with t = {t}; expected the start, {self.time[0]:g}, which is "
                 "where the closed loop begins. Leave one of the two out."
             )
-        e = np.maximum(self._errors(self._errors_at(moment), points), 0.0) + self.slices.gap(moment, points)
+        e = np.maximum(linear(self._errors_at(moment), self.error_grid, points), 0.0) + self.slices.gap(
+            moment, points
+        )
         e = e + self.residual + ROUNDING * (1 + np.abs(self.values).max())
         if closed_loop:
             e = np.maximum(e, np.abs(self.upper_bound(points) - self(points)))
@@ -187,23 +190,6 @@ class ValueFunction:
         k = int(np.clip(np.searchsorted(times, t) - 1, 0, len(times) - 2))
         s = (t - times[k]) / (times[k + 1] - times[k])
         return (1 - s) * self.later[k] + s * self.later[k + 1]
-
-    @cached_property
-    def _errors(self) -> Any:
-        from scipy.interpolate import RegularGridInterpolator
-
-        def linear(errors: np.ndarray, x: np.ndarray) -> np.ndarray:
-            result, grid = np.zeros(len(x)), self.error_grid
-            for patch, slot in zip(grid.patches, grid.slots, strict=True):
-                inside = np.flatnonzero(patch.contains(x))
-                if len(inside):
-                    table = RegularGridInterpolator(patch.axes, errors[slot].reshape(patch.shape))
-                    with np.errstate(invalid="ignore"):  # of infinite errors
-                        found = table(np.clip(x[inside], patch.lower, patch.upper))
-                    result[inside] = np.nan_to_num(found, nan=np.inf, posinf=np.inf)
-            return result
-
-        return linear
 
     # ------------------------------------------------------------------ trust
 
@@ -237,17 +223,7 @@ class ValueFunction:
         if self.discrete:
             raise ProblemError(f"{self._where}: closed_loop is for continuous time; use oc.simulate.")
         points, _ = self._points(x)
-        start = 0.0 if self.time is None else float(self.time[0])
-        end = (
-            tf
-            if tf is not None
-            else (-np.log(SETTLED) / self.rate if self.time is None else float(self.time[-1]))
-        )
-        result = paths(self.hamiltonian, self._clipped_costate, points, (start, float(end)), at)
-        outside = ~self.grid.contains(result.x.reshape(-1, self.dimension)).reshape(result.x.shape[:2])
-        slack = 1e-6 * (np.array(self.grid.upper) - np.array(self.grid.lower))
-        low, high = np.array(self.grid.lower) - slack, np.array(self.grid.upper) + slack
-        gone = outside & ((result.x < low) | (result.x > high)).any(axis=2)
+        result, gone = self._followed(points, tf, at)
         if gone.any():
             k, i = np.argwhere(gone)[0]
             raise SolveError(
@@ -266,12 +242,54 @@ class ValueFunction:
         error of the feedback: the cheapest honest check of v.
         """
         points, one = self._points(x)
-        loop = self.closed_loop(points)
-        end = np.clip(loop.x[-1], self.grid.lower, self.grid.upper)
-        discount = np.exp(-self.rate * (loop.time[-1] - loop.time[0]))
-        last = float(loop.time[-1])
-        cost = loop.cost[-1] + discount * self.slices.at(last, end)[0]
+        cost = self._spent(self.closed_loop(points))
         return float(cost[0]) if one else cost
+
+    def refined(self, x: ArrayLike, tolerance: float | None = None) -> Refined:
+        """Return values to a tolerance, beside kinks by paths that lead to where the grid is accurate.
+
+        Where `error_at` is within the tolerance, the value itself. Elsewhere an extremal for each branch of
+        the value function near x: a path that satisfies Pontryagin's conditions and ends where p = ∇v and the
+        error, discounted, is within the tolerance; the least cost counts. Where none is found the closed loop
+        from the end of the best one, or from x, stands for the rest, and the error says so.
+
+        Parameters
+        ----------
+        x : array_like (n,) or (points, n)
+        tolerance : float, optional
+            In units of the cost; the error that half of the nodes do not exceed if left out.
+
+        Returns
+        -------
+        Refined
+            `value`, `error` and `gradient`: float, float and (n,), or (points,), (points,) and (points, n).
+
+        Raises
+        ------
+        ProblemError
+            In discrete time, on a finite horizon, or without the problem.
+        OptionError, ShapeError, DataError, SolveError
+            For a tolerance that is not above 0; for states as for the value; if all paths leave the grid.
+        """
+        if self.discrete or self.time is not None:
+            raise ProblemError(
+                f"{self._where}: refined is for continuous time and an infinite horizon; use value(x) here."
+            )
+        if tolerance is None:
+            tolerance = float(np.median(self.errors[: self.error_grid.size])) + self.residual
+        elif not isinstance(tolerance, (int, float, np.floating)) or not 0 < tolerance < np.inf:
+            raise OptionError(f"{self._where}: tolerance is {tolerance!r:.40}; expected a number above 0.")
+        points, one = self._points(x)
+
+        def loop(states: np.ndarray) -> np.ndarray:
+            followed, gone = self._followed(states)
+            return np.where(gone.any(axis=0), np.inf, self._spent(followed))
+
+        tool = Characteristics(self.hamiltonian, self.grid, partial(self.slices.at, 0.0), self.error_at, loop)
+        found = tool.refined(points, np.full(len(points), float(tolerance)))
+        if np.isinf(found.value).any():
+            self.closed_loop(points[np.isinf(found.value)])  # says where it leaves the grid
+        return Refined(float(found.value[0]), float(found.error[0]), found.gradient[0]) if one else found
 
     def starts(self, problem: Problem, parameters: Mapping[str, Any] | None = None) -> list[Trajectory]:
         """Return guesses for :func:`ocnet.solve`: the feedback's path, and one into each other basin nearby.
@@ -316,7 +334,7 @@ class ValueFunction:
         loop = self.closed_loop(points, float(moments[-1]), at=moments)
         rows: list[np.ndarray] = []
         for k, moment in enumerate(moments.tolist()):
-            here = np.clip(loop.x[k], self.grid.lower, self.grid.upper)
+            here = self._inside(loop.x[k])
             rows.append(
                 loop.cost[k] + np.exp(-self.rate * (moment - start)) * self.slices.at(moment, here)[0]
             )
@@ -358,47 +376,9 @@ class ValueFunction:
         return read(path, problem)
 
     def __str__(self) -> str:
-        box = " × ".join(f"[{a:g}, {b:g}]" for a, b in zip(self.grid.lower, self.grid.upper, strict=True))
-        scheme = str(self.stats.get("scheme", ""))
-        if scheme == "policy-iteration" and not self.discrete:
-            scheme += "; correction " + ("settled" if self.settled else "did not settle: values of order 1")
-        own = self.errors[: self.error_grid.size]
-        shape = " × ".join(map(str, self.grid.shape))
-        lines = [
-            f"Value function of '{self.name}' on {shape} nodes of {box}",
-            *(f"  zoom              {zoom.boxes} boxes about {zoom.centre}" for zoom in self.grid.zooms),
-            f"  scheme            {scheme}",
-            f"  values            {self.values.min():.6g} to {self.values.max():.6g}",
-            f"  residual          {self.residual:.1e}",
-            f"  error estimate    {self.error_estimate:.1e} at 95 % of the nodes, "
-            f"{np.median(own):.1e} at half, {own.max():.1e} at most",
-        ]
-        if self.domain is not None:
-            lines.append(
-                f"  walls             active on {100 * self.domain.active:.1f} % of the faces, "
-                + (
-                    "and hold all paths"
-                    if self.domain.leak == 0
-                    else f"but leak (speed {self.domain.leak:.2g})"
-                )
-            )
-            if self.domain.active > TRACE:
-                lines.append(
-                    "  note              the walls change the values, which no estimate counts: take a "
-                    "larger box if paths may leave it"
-                )
-        if self.discrete and (leak := float(self.stats.get("leak", 0.0))) > 0:
-            lines.append(
-                f"  walls             next states leave the box by up to {leak:.2g} and are moved to it, "
-                "which no estimate counts: take a larger box"
-            )
-        effort = f"{self.stats.get('seconds', float('nan')):.2f} s CPU"
-        if "threads" in self.stats:
-            threads = self.stats["threads"]
-            effort += f" on {threads} thread{'s' if threads > 1 else ''}, "
-            effort += f"about {self.stats['bytes'] / 1e6:.3g} MB"
-        lines.append(f"  effort            {effort}")
-        return "\n".join(lines)
+        from ocnet.value_report import describe
+
+        return describe(self)
 
     def __repr__(self) -> str:
         return f"<ValueFunction of '{self.name}' on {self.grid.shape}, error {self.error_estimate:.1e}>"
@@ -427,6 +407,27 @@ class ValueFunction:
             )
         return points, one
 
+    def _followed(
+        self, points: np.ndarray, tf: float | None = None, at: Any = None
+    ) -> tuple[Paths, np.ndarray]:
+        """Return the closed loop from states, and where it is outside the grid (M, points)."""
+        start = 0.0 if self.time is None else float(self.time[0])
+        last = -np.log(SETTLED) / self.rate if self.time is None else float(self.time[-1])
+        span = (start, float(last if tf is None else tf))
+        result = paths(self.hamiltonian, self._clipped_costate, points, span, at)
+        slack = 1e-6 * (np.array(self.grid.upper) - np.array(self.grid.lower))
+        low, high = np.array(self.grid.lower) - slack, np.array(self.grid.upper) + slack
+        return result, np.any((result.x < low) | (result.x > high), axis=2)
+
+    def _spent(self, loop: Paths) -> np.ndarray:
+        """Return what a closed loop costs (points,), with the value at its end for the rest."""
+        last = float(loop.time[-1])
+        discount = np.exp(-self.rate * (last - loop.time[0]))
+        return loop.cost[-1] + discount * self.slices.at(last, self._inside(loop.x[-1]))[0]
+
+    def _inside(self, x: np.ndarray) -> np.ndarray:
+        return np.clip(x, self.grid.lower, self.grid.upper)
+
     def _moment(self, t: float | None) -> float:
         if self.time is None:
             return 0.0
@@ -446,5 +447,4 @@ class ValueFunction:
         return best_costate(self.hamiltonian, Interpolation(self.grid), self.values, points)
 
     def _clipped_costate(self, t: float, x: np.ndarray) -> np.ndarray:
-        inside = np.clip(x, self.grid.lower, self.grid.upper)
-        return self.slices.at(self._moment(t), inside)[1]
+        return self.slices.at(self._moment(t), self._inside(x))[1]

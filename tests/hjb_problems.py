@@ -2,6 +2,7 @@
 
 import casadi as ca
 import numpy as np
+from scipy.integrate import solve_ivp
 from scipy.linalg import solve_continuous_are, solve_discrete_are
 
 import ocnet as oc
@@ -79,3 +80,29 @@ def best_of_starts(solver, x, value, starts=4):
             continue
         found += [solution.cost, *solution.optima]
     return np.array(sorted(found))
+
+
+def two_wells():
+    """Return ẋ = u with rest points at ±1 and a barrier between them, and its value function on [−1.9, 1.9].
+
+    The Skiba point is 0. From 1 down, v' = −√(2 ((x² − 1)² − ρv)), with v = a (x − 1)² near 1.
+    """
+    problem = oc.Problem("two wells", oc.Discounted(RATE))
+    x, u = problem.state("x"), problem.control("u")
+    problem.dynamics(x, u)
+    problem.minimize(stage=0.5 * u**2 + (x**2 - 1) ** 2)
+    a, near = (np.sqrt(RATE**2 + 32) - RATE) / 4, 1e-4
+    parts = [
+        solve_ivp(
+            lambda s, v, way=way: np.sqrt(2 * (((1 + way * s) ** 2 - 1) ** 2 - RATE * v)),
+            (near, 1.0), [a * near**2], rtol=1e-11, atol=1e-13, dense_output=True,
+        ).sol
+        for way in (1, -1)
+    ]  # fmt: skip
+
+    def exact(points):
+        away = np.abs(points[:, 0]) - 1
+        outer, inner = (part(np.fmax(np.abs(away), near))[0] for part in parts)
+        return np.where(away > 0, outer, inner)
+
+    return problem, exact

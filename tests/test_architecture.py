@@ -72,19 +72,20 @@ LAYERS = (
     {"methods.continuation"},
     {"methods.indirect"},
     {"methods.pontryagin"},
-    {"methods.hjb.threads", "methods.hjb.zoom"},
+    {"methods.hjb.side_by_side", "methods.hjb.threads", "methods.hjb.zoom"},
     {"methods.hjb.grid"},
     {"methods.hjb.differences", "methods.hjb.domain"},
-    {"methods.hjb.branches", "methods.hjb.interpolation", "methods.hjb.sweeps"},
+    {"methods.hjb.interpolation", "methods.hjb.sweeps"},
     {"methods.hjb.pipeline"},
     {
         "methods.hjb.accuracy",
         "methods.hjb.basins",
         "methods.hjb.closed_loop",
         "methods.hjb.scheme",
+        "methods.hjb.shooting",
         "methods.hjb.slices",
     },
-    {"methods.hjb.patches"},
+    {"methods.hjb.characteristics", "methods.hjb.patches"},
     {"methods.hjb.levels"},
     {
         "methods.hjb.checkpoint",
@@ -103,7 +104,7 @@ LAYERS = (
     {"verify"},
     {"diagnose", "progress"},
     {"value_function"},
-    {"value_rest", "value_storage"},
+    {"value_report", "value_rest", "value_storage"},
     {"solve", "solve_hjb"},
     {
         "learning.additive",
@@ -185,6 +186,7 @@ LEVEL = {module: level for level, layer in enumerate(LAYERS) for module in layer
 # Upward imports that are meant: inside a function, when first asked for. (importer, imported, reason)
 LAZY = (
     ("problem", "hamiltonian", "a problem derives its Hamiltonian only if the builder gave none"),
+    ("value_function", "value_report", "a value function prints itself"),
     ("value_function", "value_storage", "files are written and read only when asked for"),
     ("methods.hjb.grid", "methods.hjb.domain", "only a proposal for a grid looks at the problem"),
 )

@@ -77,7 +77,7 @@ def test_ridges_and_rest_points_of_a_network(network):
     assert sharp.mean() < 0.03
     assert upper.any(axis=0).all()  # the ridge runs up to the wall near u[0] = 0
     assert (np.abs(first[upper.any(axis=1)]) < 0.3).all()
-    assert np.mean(sharp != sharp[::-1, ::-1]) < 1e-3  # at a node on a ridge either branch may be taken
+    np.testing.assert_array_equal(sharp, sharp[::-1, ::-1])
     panel = plot.contours(network).axes[0]
     assert set(labels(panel)) == {"ridge: two ways cost the same", "sink", "source", "saddle"}
 

@@ -3,10 +3,11 @@
 Ten networks each, 20 random states each. The optima are those of tests/problems/data (see
 tests/hjb_references.py, which computes them). They alone decide which states are left out: near a Skiba set,
 or near an unstable equilibrium. States whose best path ends at an unstable equilibrium ("held") count: grids
-zoom in on these equilibria, which `Grid.suggest` finds. States that miss the demand are listed one by one,
-with the closed-loop cost from them, which is nearer.
+zoom in on these equilibria, which `Grid.suggest` finds. Values are the refined ones: many states lie beside
+kinks, where the grid's own are off by up to 4e-3, and say so.
 """
 
+import time
 from typing import NamedTuple
 
 import numpy as np
@@ -19,32 +20,19 @@ from tests.hjb_references import problem, stored
 class Setting(NamedTuple):
     nodes: int
     grading: float
-    tolerance: float
+    tolerance: float  # of the solve
+    refined_to: float
     demand: float
     boxes: int = 0
     inner: int = 0  # nodes along each axis of a box
 
 
 SETTINGS = {
-    1: Setting(4001, 0.0, 1e-12, 1e-7),
-    2: Setting(961, 1.5, 1e-10, 1e-6, 14, 257),
-    3: Setting(141, 1.5, 1e-7, 1e-4, 10, 65),
+    1: Setting(4001, 0.0, 1e-12, 1e-8, 1e-7),
+    2: Setting(721, 1.5, 1e-10, 1e-6, 1e-6, 14, 193),
+    3: Setting(141, 1.5, 1e-7, 1e-5, 1e-4, 10, 65),
 }
 SHARE = 1 / 3  # of the box, that the largest box of a zoom about 0 takes
-# States (neurons, network, number) that miss the demand, and by how much at most: v, and the closed-loop cost
-SHORT = {
-    (3, 0, 4): (2.5e-3, 1.5e-4),
-    (3, 1, 1): (2.5e-4, 1e-6),
-    (3, 1, 15): (1.6e-3, 5e-5),
-    (3, 5, 1): (5e-4, 1e-5),
-    (3, 7, 14): (2.5e-3, 4e-4),
-    (3, 8, 2): (1e-3, 1e-5),
-    (3, 8, 4): (5e-4, 8e-5),
-    (3, 8, 13): (4e-3, 6e-4),
-    (3, 8, 15): (5e-3, 5e-4),
-    (3, 9, 8): (2.5e-4, 2e-5),
-    (3, 9, 14): (6e-4, 1.5e-4),
-}
 MOST_LEFT_OUT = 0.25
 
 
@@ -61,38 +49,36 @@ def grid(n, made):
 
 
 def figures(n, number):
-    """Return error and estimate at the states of a network, and which are left out."""
-    data, demand = stored(n), SETTINGS[n].demand
+    """Return errors and estimates at the states of a network, and by how much the grid's own are covered."""
+    data, setting = stored(n), SETTINGS[n]
     A, x, best = data["A"][number], data["x"][number], data["best"][number]
     made = problem(A)
-    value = oc.solve_hjb(made, grid(n, made), tolerance=SETTINGS[n].tolerance)
-    error, estimate = np.abs(value(x) - best), value.error_at(x)
-    out = data["left out"][number]
-    kept, held = ~out, data["held"][number] & ~out
+    value = oc.solve_hjb(made, grid(n, made), tolerance=setting.tolerance)
+    kept, held = ~data["left out"][number], data["held"][number]
+    rough = np.abs(value(x) - best)
+    started = time.process_time()
+    found = value.refined(x[kept], setting.refined_to)
+    error = np.abs(found.value - best[kept])
     print(
         f"\nN = {n}, network {number}: {'settled' if value.settled else 'not settled'}, "
-        f"{value.stats['seconds']:.1f} s, {out.sum()} left out, {held.sum()} held; error at most "
-        f"{error[kept & ~held].max():.1e} (held {error[held].max(initial=0):.1e}), estimate covers "
-        f"{np.mean(estimate[kept] >= error[kept]):.0%}, median {np.median(estimate[kept]):.1e}",
+        f"{value.stats['seconds']:.1f} s, refined {time.process_time() - started:.1f} s; {kept.sum()} kept, "
+        f"{(held & kept).sum()} held; error at most {error.max():.1e} (grid {rough[kept].max():.1e}, over "
+        f"demand {(rough[kept] > setting.demand).sum()}), estimate covers "
+        f"{np.mean(found.error >= error):.0%}, median {np.median(found.error):.1e}",
         flush=True,
     )
-    for k in np.flatnonzero(kept & (error > demand)).tolist():
-        loop = abs(value.upper_bound(x[k]) - best[k])
-        kind = " (held)" if held[k] else ""
-        print(f"  state {k}{kind}: {error[k]:.1e}, closed loop {loop:.1e}", flush=True)
-        assert (n, number, k) in SHORT
-        assert error[k] <= SHORT[n, number, k][0]
-        assert loop <= SHORT[n, number, k][1]
-    return error, estimate, out
+    return error, found.error, value.error_at(x[kept]) - rough[kept]
 
 
 def check(n, numbers):
     """Compare the errors of some networks with the demand, and the estimates with the errors."""
     parts = [figures(n, number) for number in numbers]
-    error, estimate, out = (np.concatenate(column) for column in zip(*parts, strict=True))
-    print(f"{np.mean(error[~out] <= SETTINGS[n].demand):.1%} of {(~out).sum()} within {SETTINGS[n].demand:g}")
-    assert np.mean(estimate[~out] >= error[~out]) >= 0.95
-    assert np.median(estimate[~out]) <= 10 * np.sqrt(np.mean(error[~out] ** 2))
+    error, estimate, covered = (np.concatenate(column) for column in zip(*parts, strict=True))
+    print(f"{len(error)} states: error at most {error.max():.1e}, demand {SETTINGS[n].demand:g}")
+    assert error.max() <= SETTINGS[n].demand
+    assert np.mean(estimate >= error) >= 0.95
+    assert np.mean(covered >= 0) >= 0.95
+    assert np.median(estimate) <= 10 * np.sqrt(np.mean(error**2))
 
 
 def test_the_states_left_out_are_few():
@@ -114,6 +100,6 @@ def test_two_neurons(numbers):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", range(10))
-def test_three_neurons(number):
-    check(3, [number])
+@pytest.mark.parametrize("numbers", [(0, 2, 3), (1, 4, 5, 6), (7, 8, 9)])
+def test_three_neurons(numbers):
+    check(3, numbers)

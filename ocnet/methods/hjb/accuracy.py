@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.interpolate import RegularGridInterpolator
 from scipy.ndimage import maximum_filter
 
 from ocnet.methods.hjb.grid import Grid
@@ -103,6 +104,19 @@ def plain(values: list[np.ndarray], grids: list[Grid]) -> Accuracy:
     coarse = grids[-2]
     change = Interpolation(grids[-1]).onto(values[-1], coarse) - values[-2]
     return Accuracy(values[-1], coarse, _largest(change, coarse))
+
+
+def linear(errors: np.ndarray, grid: Grid, x: np.ndarray) -> np.ndarray:
+    """Return errors (points,) at states (points, n) from those at all nodes (total,)."""
+    result = np.zeros(len(x))
+    for patch, slot in zip(grid.patches, grid.slots, strict=True):
+        inside = np.flatnonzero(patch.contains(x))
+        if len(inside):
+            table = RegularGridInterpolator(patch.axes, errors[slot].reshape(patch.shape))
+            with np.errstate(invalid="ignore"):  # of infinite errors
+                found = table(np.clip(x[inside], patch.lower, patch.upper))
+            result[inside] = np.nan_to_num(found, nan=np.inf, posinf=np.inf)
+    return result
 
 
 def _largest(values: np.ndarray, grid: Grid) -> np.ndarray:

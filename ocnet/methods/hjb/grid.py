@@ -190,6 +190,16 @@ class Grid:
         inside = (x >= np.array(self.lower) - slack) & (x <= np.array(self.upper) + slack)
         return np.asarray(inside.all(axis=1))
 
+    def cells(self, x: np.ndarray) -> np.ndarray:
+        """Return the widths of the cells of the finest patches around points (points, n) inside."""
+        widths = np.empty(x.shape)
+        for patch in self.patches:
+            inside = np.flatnonzero(patch.contains(x))
+            for d, nodes in enumerate(patch.axes):
+                k = np.clip(np.searchsorted(nodes, x[inside, d], side="right") - 1, 0, len(nodes) - 2)
+                widths[inside, d] = nodes[k + 1] - nodes[k]
+        return widths
+
     def resized(self, shape: Any) -> Grid:
         """Return the same box with other numbers of nodes."""
         return Grid(self.lower, self.upper, shape, self.grading, self.zooms)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from ocnet.methods.hjb.branches import Branches
 from ocnet.methods.hjb.grid import Grid
 from ocnet.methods.hjb.interpolation import Interpolation
 
@@ -24,7 +23,6 @@ class Slices:
     def __init__(self, grid: Grid, values: np.ndarray, time: np.ndarray | None = None) -> None:
         self.grid, self.values, self.time = grid, values, time
         self._tables = [Interpolation(patch) for patch in grid.patches]
-        self._branches: dict[int, list[Branches]] = {}  # of the slices that were evaluated
 
     def at(self, t: float, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return values (points,) and gradients (points, n) at one time and states (points, n) in the box."""
@@ -57,16 +55,9 @@ class Slices:
         return value, gradient
 
     def _between(self, number: int, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        parts = [self.values[number][slot] for slot in self.grid.slots]
-        if number not in self._branches:
-            pairs = zip(self.grid.patches, parts, strict=True)
-            self._branches[number] = [Branches(patch, part) for patch, part in pairs]
         value, gradient = np.full(len(x), np.nan), np.full(x.shape, np.nan)
-        for table, branches, part in zip(self._tables, self._branches[number], parts, strict=True):
+        for table, slot in zip(self._tables, self.grid.slots, strict=True):
             inside = np.flatnonzero(table.grid.contains(x))  # smaller boxes come later
             if len(inside):
-                here = x[inside]
-                v, p = table(part, here)
-                branches.improve(here, v, p)
-                value[inside], gradient[inside] = v, p
+                value[inside], gradient[inside] = table(self.values[number][slot], x[inside])
         return value, gradient
