@@ -36,12 +36,14 @@ direct, direct_seconds = timed(lambda: oc.solve(problem, oc.Collocation()))
 indirect, indirect_seconds = timed(lambda: oc.solve(problem, oc.Pontryagin()))
 grid = oc.Grid(lower=[-3, -3], upper=[3, 3], shape=(401, 401))
 value, value_seconds = timed(lambda: oc.solve_hjb(problem, grid))
+refined, refined_seconds = timed(lambda: value.refined(start, 1e-10))
 print(value)
 
 rows = [
     ("collocation", direct.cost, oc.verify(direct).cost_error, direct_seconds),
     ("Pontryagin", indirect.cost, oc.verify(indirect).cost_error, indirect_seconds),
     ("value function v", value(start), value.error_at(start), value_seconds),
+    ("the same, refined", refined.value, refined.error, refined_seconds),
     (
         "its feedback, followed: J",
         value.upper_bound(start),
