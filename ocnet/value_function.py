@@ -269,7 +269,7 @@ class ValueFunction:
         ProblemError
             In discrete time, on a finite horizon, or without the problem.
         OptionError, ShapeError, DataError, SolveError
-            For a tolerance that is not above 0; for states as for the value; if all paths leave the grid.
+            For a tolerance not above 0; for states as for the value; if all paths of one leave the grid.
         """
         if self.discrete or self.time is not None:
             raise ProblemError(

@@ -21,7 +21,8 @@ BESIDE = (1.5, 3.0)  # cells by which starts lie beside a state along each axis
 FIRST = 4.0  # cells that the shortest extremals cross
 SHORTEST, LONGEST = 0.1, 3.2  # in units of 1/ρ: what the first extremals take at most, and the last ones
 FAILURES = 2  # of a start to find an extremal, one after the other, that end the search
-APART = 1e-2  # cells between the ends of different extremals
+APART = 1e-2  # cells between the ends of different extremals, or relative difference of their costates
+DOUBT = 0.1  # of the grid's error by which its value may be less without a look at the closed loop
 LEGS = 6  # of a chain of extremals, at most
 
 Figure = Callable[[np.ndarray], np.ndarray]  # x (points, n) -> (points,)
@@ -87,7 +88,7 @@ class Characteristics:
         value, gradient = self.at(x)
         error = self.estimate(x)
         doubtful = np.flatnonzero(error > tolerance)
-        best = Refined(value.copy(), error.copy(), gradient)
+        best = Refined(value.copy(), error.copy(), gradient.copy())
         best.value[doubtful] = best.error[doubtful] = np.inf
         if legs and len(doubtful):
             number, found = self._branches(x[doubtful], tolerance[doubtful])
@@ -96,10 +97,12 @@ class Characteristics:
             rest = self.refined(found.end, tolerance[number] / fade, legs - 1)
             total = found.cost + fade * (rest.value - self.at(found.end)[0])
             gap = np.fmax(fade * rest.error, np.abs(total - found.cost))
+            ends = np.isinf(rest.value)  # nothing follows: v stands for the rest
+            total[ends], gap[ends] = found.cost[ends], found.error[ends]
             for k in np.argsort(-(total + gap)):  # the least one last
                 for column, new in zip(best, (total, gap, found.costate), strict=True):
                     column[number[k]] = new[k]
-        missed = best.value > value + error + best.error  # a branch that the grid knows
+        missed = best.value > value + best.error + DOUBT * error  # perhaps a branch that the grid knows
         left = np.flatnonzero(missed | np.isinf(best.value))
         if len(left):
             cost = self.loop(x[left])
@@ -135,12 +138,13 @@ class Characteristics:
             for old, new in zip(best, found, strict=True):
                 old[going[better]] = new[better]
             failures[going] = np.where(met, 0, failures[going] + 1)
-            ends = np.full((points * starts, n), np.nan)
-            ends[going[met]] = found.end[met] / cells[number[going[met]]]
-            ends = ends.reshape(points, starts, 1, n)
-            alike = np.abs(ends - np.swapaxes(ends, 1, 2)).max(axis=3) < APART  # not NaN
+            marks = np.full((points * starts, 2 * n), np.nan)
+            relative = found.costate[met] / (1 + np.abs(found.costate[met]).max(axis=1, keepdims=True))
+            marks[going[met]] = np.hstack([found.end[met] / cells[number[going[met]]], relative])
+            marks = marks.reshape(points, starts, 1, 2 * n)
+            alike = np.abs(marks - np.swapaxes(marks, 1, 2)).max(axis=3) < APART  # not NaN
             known = np.tril(alike, -1).any(axis=2).reshape(-1)
-            best.cost[known] = np.inf
+            best.cost[known & (best.time == time)] = np.inf
             more = ~known[going] & (failures[going] < FAILURES) & (2 * time[going] * self.rate <= LONGEST)
             going = going[more & ~(found.error <= tolerance[number[going]])]
             step, time = time, 2 * time
@@ -154,6 +158,8 @@ class Characteristics:
         if len(met):
             error = np.exp(-self.rate * time[met]) * self.estimate(end[met])
             cost = self.shooting.cost(x[met], end[met], start[met], time[met])
+            fine = np.isfinite(cost)
+            cost, error = np.where(fine, cost, np.inf), np.where(fine, error, np.inf)
             columns = (time[met], end[met], start[met, x.shape[1] :], cost, error)
             for column, part in zip(found, columns, strict=True):
                 column[met] = part

@@ -21,6 +21,7 @@ STEPS, HALVINGS = 10, 4  # of Newton's method
 MISSED = 1e-6  # cells by which an extremal may miss its state; its cost is corrected for that
 DIFFERENCE = 1e-3  # cells between the ends of extremals that tell a derivative
 SINGULAR = 1e14  # condition
+ROOM, WIDE = 1e-3, 0.25  # of the box, by which extremals may leave it, and those on the way to them
 
 Slice = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]  # x (points, n) -> v (points,), ∇v (points, n)
 
@@ -54,7 +55,7 @@ class Shooting:
             What they take.
         """
         n, cells, end = x.shape[1], self.grid.cells(x), self.inside(guess)
-        start = self._back(end, time)
+        start = self._back(end, time, WIDE)
         miss = (start[:, :n] - x) / cells
         for _ in range(STEPS):
             size = np.abs(miss).max(axis=1)
@@ -64,7 +65,7 @@ class Shooting:
             step = self._step(end[going], time[going], start[going], miss[going], cells[going])
             for length in 0.5 ** np.arange(HALVINGS + 1):
                 there = self.inside(end[going] - length * step)
-                tried = self._back(there, time[going])
+                tried = self._back(there, time[going], WIDE)
                 missed = (tried[:, :n] - x[going]) / cells[going]
                 good = np.abs(missed).max(axis=1) < size[going]
                 now = going[good]
@@ -73,7 +74,9 @@ class Shooting:
                 if not len(going):
                     break
             miss[going] = np.nan
-        start[~(np.abs(miss).max(axis=1) <= MISSED)] = np.nan
+        met = np.abs(miss).max(axis=1) <= MISSED  # not NaN
+        start[~met] = np.nan
+        start[met] = self._back(end[met], time[met], ROOM)
         return end, start
 
     def cost(self, x: np.ndarray, end: np.ndarray, start: np.ndarray, time: np.ndarray) -> np.ndarray:
@@ -104,16 +107,17 @@ class Shooting:
         """Return Newton's steps (points, n), 0 where there is none; from differences of extremals."""
         points, n = end.shape
         small = DIFFERENCE * self.grid.cells(end)
-        ends = self.inside(end + small * np.eye(n)[:, None])
-        moved = self._back(ends.reshape(-1, n), np.tile(time, n)).reshape(n, points, 2 * n)
+        small = np.where(end + small > self.upper, -small, small)
+        ends = end + small * np.eye(n)[:, None]
+        moved = self._back(ends.reshape(-1, n), np.tile(time, n), WIDE).reshape(n, points, 2 * n)
         slopes = np.moveaxis((moved - start)[:, :, :n] / cells / small.T[:, :, None], 0, 2)
         fine = np.isfinite(slopes).all(axis=(1, 2))
         fine &= np.linalg.cond(np.where(fine[:, None, None], slopes, np.eye(n))) < SINGULAR
         slopes = np.where(fine[:, None, None], slopes, np.eye(n))
         return np.where(fine[:, None], np.linalg.solve(slopes, miss[:, :, None])[:, :, 0], 0.0)
 
-    def _back(self, end: np.ndarray, time: np.ndarray) -> np.ndarray:
-        """Return state and costate (points, 2n) where extremals start; NaN if they leave the grid."""
+    def _back(self, end: np.ndarray, time: np.ndarray, room: float) -> np.ndarray:
+        """Return state and costate (points, 2n) where extremals start; NaN if they leave the box and more."""
         n, rate = end.shape[1], self.hamiltonian.rate
 
         def flow(z: np.ndarray, _: np.ndarray) -> np.ndarray:
@@ -121,5 +125,10 @@ class Shooting:
             hx, hp = self.hamiltonian.gradient(0.0, x, p)
             return np.hstack([-hp, hx - rate * p])
 
+        def valid(z: np.ndarray) -> np.ndarray:
+            return np.all((z[:, :n] >= low) & (z[:, :n] <= high), axis=1)
+
+        width = self.upper - self.lower
+        low, high = self.lower - room * width, self.upper + room * width
         first = np.hstack([end, self.at(end)[1]])
-        return integrate(flow, first, time, RELATIVE, ABSOLUTE, lambda z: self.grid.contains(z[:, :n]))
+        return integrate(flow, first, time, RELATIVE, ABSOLUTE, valid)

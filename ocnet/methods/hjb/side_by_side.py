@@ -14,7 +14,7 @@ from scipy.integrate import DOP853
 A, B, E3, E5 = DOP853.A, DOP853.B, DOP853.E3, DOP853.E5
 STAGES = len(B)
 SAFETY, SMALLEST, LARGEST = 0.9, 0.2, 10.0  # of the factor from one step to the next
-MOST = 20_000  # steps of a path
+MOST = 2000  # steps of a path
 TINY = 1e-13  # of the whole time: steps that are too small to go on
 
 Rate = Callable[[np.ndarray, np.ndarray], np.ndarray]  # y (m, k), numbers of their paths (m,) -> ẏ (m, k)
@@ -60,9 +60,9 @@ def integrate(
         scale = atol + rtol * np.fmax(np.abs(y), np.abs(new))
         third, fifth = (np.mean(((E @ slopes).reshape(y.shape) / scale) ** 2, axis=1) for E in (E3, E5))
         with np.errstate(divide="ignore", invalid="ignore"):
-            error = np.where(fifth > 0, step * fifth / np.sqrt(fifth + 0.01 * third), 0.0)
+            error = np.where(fifth == 0, 0.0, step * fifth / np.sqrt(fifth + 0.01 * third))
             factor = np.clip(SAFETY * error ** (-1 / 8), SMALLEST, LARGEST)
-        good = error < 1  # not NaN
+        good = (error < 1) & np.isfinite(after).all(axis=1)
         factor = np.where(np.isfinite(error), factor, SMALLEST)
         y[good], slope[good], left[good] = new[good], after[good], left[good] - step[good]
         lost = step < TINY * time[rows]

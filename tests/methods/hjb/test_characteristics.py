@@ -62,9 +62,9 @@ def test_states_of_a_network_beside_kinks_of_every_kind(network):
 
 
 def test_where_the_grid_is_good_enough_its_values_stay(network):
-    value, x, _ = network
+    value, x = network[0], network[1][:8]
     good = value.error_at(x) <= 1e-4
-    assert 2 < good.sum() < len(x)
+    assert 0 < good.sum() < len(x)
     found = value.refined(x, 1e-4)
     np.testing.assert_array_equal(found.value[good], value(x)[good])
     np.testing.assert_array_equal(found.error[good], value.error_at(x)[good])
@@ -73,7 +73,7 @@ def test_where_the_grid_is_good_enough_its_values_stay(network):
 
 def test_without_extremals_the_closed_loop_counts_and_the_error_says_so(network):
     value, x, best = network
-    x, best = x[:6], best[:6]
+    x, best = x[:4], best[:4]
     tool = Characteristics(
         value.hamiltonian,
         value.grid,
@@ -81,18 +81,41 @@ def test_without_extremals_the_closed_loop_counts_and_the_error_says_so(network)
         value.error_at,
         value.upper_bound,
     )
-    found = tool.refined(x, np.full(6, 1e-12), legs=0)
+    found = tool.refined(x, np.full(4, 1e-12), legs=0)
     np.testing.assert_allclose(found.value, value.upper_bound(x), rtol=1e-8)
     assert (found.error >= np.abs(found.value - value(x)) * (1 - 1e-6)).all()
     assert (found.error >= np.abs(found.value - best)).all()
 
 
-def test_where_all_paths_leave_the_grid_there_is_no_value():
-    """The feedback of this box drives over its edge, which is an error that says where."""
-    made = problem(stored(2)["A"][6])
-    value = oc.solve_hjb(made, oc.Grid([-3, -3], [3, 3], 61, 1.5))
+def test_the_gradient_is_that_of_the_path_which_counts(wells, monkeypatch):
+    """Where the closed loop is cheaper than an extremal, value and gradient are those of the closed loop."""
+    value, _ = wells
+    x = np.array([[0.3]])
+    tool = Characteristics(
+        value.hamiltonian,
+        value.grid,
+        lambda y: (value(y), value.gradient(y)),
+        value.error_at,
+        value.upper_bound,
+    )
+    number, found = tool._branches(x, np.array([1e-3]))
+    dear = found._replace(cost=found.cost + 5.0, costate=np.full_like(found.costate, 777.0))
+    monkeypatch.setattr(tool, "_branches", lambda *_: (number, dear))
+    answer = tool.refined(x, np.array([1e-9]), legs=1)
+    assert answer.value[0] == pytest.approx(value.upper_bound(x)[0])
+    np.testing.assert_array_equal(answer.gradient, value.gradient(x))
+
+
+def test_where_all_paths_leave_the_grid_there_is_no_value(monkeypatch):
+    """The feedback of this box drives over its edge, which is an error that says where, without extremals."""
+    value = oc.solve_hjb(problem(stored(2)["A"][6]), oc.Grid([-3, -3], [3, 3], 61, 1.5))
+    x = stored(2)["x"][6, 2:3]
     with pytest.raises(SolveError, match="the feedback leaves the grid at t = "):
-        value.refined(stored(2)["x"][6, 2:3], 1e-3)
+        value.upper_bound(x)
+    assert np.isfinite(value.refined(x, 1e-3).value).all()  # an extremal stays inside
+    monkeypatch.setattr("ocnet.methods.hjb.shooting.STEPS", 0)  # none is found
+    with pytest.raises(SolveError, match="the feedback leaves the grid at t = "):
+        value.refined(x, 1e-3)
 
 
 def test_one_state_or_many(wells):

@@ -71,3 +71,16 @@ def test_extremals_that_leave_the_grid_are_none(exact):
     start = narrow.ends(x, np.array([path[-1] for path in paths]), time)[1]
     assert np.isnan(start[0]).all()
     assert np.isfinite(start[1]).all()
+
+
+def test_states_and_guesses_on_the_faces(exact):
+    hamiltonian, _, at, loop = exact
+    x = np.array([[0.5, 0.1], [-0.5, 0.3], [0.2, 0.4 - 1e-9]])
+    time, face = np.full(3, 0.4), np.array([[0.5, -0.1], [-0.3, 0.4], [0.3, 0.2]])
+    tool = Shooting(hamiltonian, oc.Grid([-0.5, -0.5], [0.5, 0.4], 21), at)
+    end, start = tool.ends(x, face, time)
+    followed = np.array([expm(loop * 0.4) @ point for point in x])
+    inside = (np.abs(followed) < [0.5, 0.4]).all(axis=1)
+    assert inside.sum() >= 2
+    np.testing.assert_allclose(end[inside], followed[inside], atol=1e-6)
+    assert np.isfinite(start[inside]).all()

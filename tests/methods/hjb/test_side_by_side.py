@@ -57,5 +57,11 @@ def test_paths_that_leave_or_explode_are_given_up():
     assert held[2, 0] == pytest.approx(-0.5)
 
 
+def test_a_rate_that_is_no_number_beyond_a_point_shortens_the_step():
+    with np.errstate(invalid="ignore"):
+        answer = integrate(lambda y, rows: -np.sqrt(y), np.ones((1, 1)), np.array([1.999]), 1e-7, 1e-9)
+    assert answer[0, 0] == pytest.approx((1 - 1.999 / 2) ** 2, abs=1e-7)
+
+
 def test_nothing_to_do():
     assert integrate(lambda y, rows: y, np.zeros((0, 2)), np.zeros(0), 1e-6, 1e-6).shape == (0, 2)
