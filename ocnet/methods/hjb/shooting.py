@@ -95,7 +95,9 @@ class Shooting:
             u = self.inside(u)
             return self.hamiltonian.gradient(0.0, u, self.at(u)[1])[1]
 
-        return self.inside(integrate(flow, self.inside(x), time, ROUGH, ROUGH))
+        start = self.inside(x)
+        found = integrate(flow, start, time, ROUGH, ROUGH)
+        return self.inside(np.where(np.isfinite(found), found, start))
 
     def inside(self, x: np.ndarray) -> np.ndarray:
         """Return the points of the box that are nearest to states (points, n)."""

@@ -15,6 +15,7 @@ A, B, E3, E5 = DOP853.A, DOP853.B, DOP853.E3, DOP853.E5
 STAGES = len(B)
 SAFETY, SMALLEST, LARGEST = 0.9, 0.2, 10.0  # of the factor from one step to the next
 MOST = 2000  # steps of a path
+BOUND = 1e50  # of states; rates are not asked beyond
 TINY = 1e-13  # of the whole time: steps that are too small to go on
 
 Rate = Callable[[np.ndarray, np.ndarray], np.ndarray]  # y (m, k), numbers of their paths (m,) -> ẏ (m, k)
@@ -45,7 +46,7 @@ def integrate(
     result = np.where(time[:, None] > 0, np.nan, y)
     rows = np.flatnonzero(time > 0)
     y, left = y[rows], time[rows].astype(float)
-    slope = rate(y, rows)
+    slope = _known(rate, y, rows)
     step = np.minimum(left, _first(y, slope, rtol, atol))
     for _ in range(MOST):
         if not len(rows):
@@ -53,9 +54,9 @@ def integrate(
         h, slopes = step[:, None], np.empty((STAGES + 1, y.size))
         slopes[0] = slope.reshape(-1)
         for s in range(1, STAGES):
-            slopes[s] = rate(y + h * (A[s, :s] @ slopes[:s]).reshape(y.shape), rows).reshape(-1)
+            slopes[s] = _known(rate, y + h * (A[s, :s] @ slopes[:s]).reshape(y.shape), rows).reshape(-1)
         new = y + h * (B @ slopes[:-1]).reshape(y.shape)
-        after = rate(new, rows)
+        after = _known(rate, new, rows)
         slopes[-1] = after.reshape(-1)
         scale = atol + rtol * np.fmax(np.abs(y), np.abs(new))
         third, fifth = (np.mean(((E @ slopes).reshape(y.shape) / scale) ** 2, axis=1) for E in (E3, E5))
@@ -73,6 +74,17 @@ def integrate(
         going = ~(done | lost)
         rows, y, slope, left = rows[going], y[going], slope[going], left[going]
         step = np.minimum(left, step[going] * np.where(good, factor, np.fmin(factor, 1.0))[going])
+    return result
+
+
+def _known(rate: Rate, y: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return rates; NaN beyond all bounds, where stages of a step that is too long may lead."""
+    fine = (np.abs(y) < BOUND).all(axis=1)  # not NaN
+    if fine.all():
+        return rate(y, rows)
+    result = np.full(y.shape, np.nan)
+    if fine.any():
+        result[fine] = rate(y[fine], rows[fine])
     return result
 
 

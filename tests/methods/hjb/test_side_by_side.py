@@ -63,5 +63,16 @@ def test_a_rate_that_is_no_number_beyond_a_point_shortens_the_step():
     assert answer[0, 0] == pytest.approx((1 - 1.999 / 2) ** 2, abs=1e-7)
 
 
+def test_rates_are_asked_at_finite_states_only():
+    def rate(y, rows):
+        assert np.isfinite(y).all()
+        with np.errstate(over="ignore"):
+            return y**9
+
+    answer = integrate(rate, np.array([[3.0], [0.5]]), np.ones(2), 1e-6, 1e-8)
+    assert np.isnan(answer[0, 0])
+    assert answer[1, 0] == pytest.approx((0.5**-8 - 8) ** -0.125, rel=1e-5)
+
+
 def test_nothing_to_do():
     assert integrate(lambda y, rows: y, np.zeros((0, 2)), np.zeros(0), 1e-6, 1e-6).shape == (0, 2)
