@@ -26,6 +26,13 @@ def network():
     return value, data["x"][number][kept], data["best"][number][kept]
 
 
+def characteristics(value):
+    def at(x):
+        return value(x), value.gradient(x)
+
+    return Characteristics(value.hamiltonian, value.grid, at, value.error_at, value.upper_bound)
+
+
 def test_beside_a_skiba_point_values_are_as_good_as_elsewhere(wells):
     value, exact = wells
     x = np.array([[-0.05], [-0.005], [0.01], [0.08], [0.6]])
@@ -74,13 +81,7 @@ def test_where_the_grid_is_good_enough_its_values_stay(network):
 def test_without_extremals_the_closed_loop_counts_and_the_error_says_so(network):
     value, x, best = network
     x, best = x[:4], best[:4]
-    tool = Characteristics(
-        value.hamiltonian,
-        value.grid,
-        lambda y: (value(y), value.gradient(y)),
-        value.error_at,
-        value.upper_bound,
-    )
+    tool = characteristics(value)
     found = tool.refined(x, np.full(4, 1e-12), legs=0)
     np.testing.assert_allclose(found.value, value.upper_bound(x), rtol=1e-8)
     assert (found.error >= np.abs(found.value - value(x)) * (1 - 1e-6)).all()
@@ -91,13 +92,7 @@ def test_the_gradient_is_that_of_the_path_which_counts(wells, monkeypatch):
     """Where the closed loop is cheaper than an extremal, value and gradient are those of the closed loop."""
     value, _ = wells
     x = np.array([[0.3]])
-    tool = Characteristics(
-        value.hamiltonian,
-        value.grid,
-        lambda y: (value(y), value.gradient(y)),
-        value.error_at,
-        value.upper_bound,
-    )
+    tool = characteristics(value)
     number, found = tool._branches(x, np.array([1e-3]))
     dear = found._replace(cost=found.cost + 5.0, costate=np.full_like(found.costate, 777.0))
     monkeypatch.setattr(tool, "_branches", lambda *_: (number, dear))
