@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import casadi as ca
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -73,7 +75,7 @@ class BoxMinimum:
     def _find(
         self, t: np.ndarray, x: np.ndarray, p: np.ndarray, constants: tuple[np.ndarray, ...]
     ) -> np.ndarray:
-        u = np.tile(self.start(), (len(t), 1))
+        u = np.tile(self.start, (len(t), 1))
         slope = evaluate(self.first, t, x, u, p, *constants)[1]
         self._check_finite(slope, t, x)
         if self.closed.any():
@@ -88,11 +90,13 @@ class BoxMinimum:
             flat = self.linear | (self.closed & (diagonal == 0))
         else:
             flat = np.broadcast_to(self.linear, u.shape)
-        u = np.where(flat, self.bang(slope, flat, t), u)
+        if flat.any():
+            u = np.where(flat, self.bang(slope, flat, t), u)
         return self.newton(u, t, x, p, constants) if self.blocks else u
 
+    @cached_property
     def start(self) -> np.ndarray:
-        """Return a point inside the bounds: their middle, or one unit from the only one, or 0."""
+        """A point inside the bounds: their middle, or one unit from the only one, or 0."""
         with np.errstate(invalid="ignore"):
             middle = (self.low + self.high) / 2
         below, above = np.isfinite(self.low), np.isfinite(self.high)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+import threading
+from functools import cached_property, lru_cache
+from weakref import WeakKeyDictionary
 
 import casadi as ca
 import numpy as np
 
 LARGEST = 4_000_000  # numbers that one mapped call may hold; more points are treated in portions
+SMALL, PREPARED = 20_000, 256  # numbers in calls that cost more to prepare than to make; so many are kept
+
+_sizes: WeakKeyDictionary[ca.Function, int] = WeakKeyDictionary()  # numbers at a point
 
 
 class Pointwise:
@@ -94,10 +99,10 @@ def evaluate(function: ca.Function, *arguments: np.ndarray) -> list[np.ndarray]:
 
     A one-dimensional argument holds for all points, except the first one, which is (points,): the time.
     """
-    points = len(arguments[0])
-    each = sum(function.nnz_in(i) for i in range(function.n_in()))
-    each += sum(function.nnz_out(i) for i in range(function.n_out()))
-    portion = int(np.clip(LARGEST // max(each, 1), 1, max(points, 1)))
+    points, size = len(arguments[0]), _size(function)
+    if 0 < points * size <= SMALL:
+        return [part.copy() for part in _prepared(function, points, threading.get_ident())(*arguments)]
+    portion = max(1, min(LARGEST // size, points))
     results = [np.empty((points, function.nnz_out(i))) for i in range(function.n_out())]
     mapped: Pointwise | None = None
     for start in range(0, points, portion):
@@ -108,3 +113,18 @@ def evaluate(function: ca.Function, *arguments: np.ndarray) -> list[np.ndarray]:
         for result, part in zip(results, mapped(*here), strict=True):
             result[rows] = part
     return results
+
+
+@lru_cache(PREPARED)
+def _prepared(function: ca.Function, points: int, thread: int) -> Pointwise:
+    """Return what a thread may use again: calls from two at once would share its memory."""
+    return Pointwise(function, points)
+
+
+def _size(function: ca.Function) -> int:
+    size = _sizes.get(function)
+    if size is None:
+        inputs = sum(function.nnz_in(i) for i in range(function.n_in()))
+        size = inputs + sum(function.nnz_out(i) for i in range(function.n_out()))
+        _sizes[function] = size = max(size, 1)
+    return size

@@ -15,7 +15,7 @@ from ocnet.hamiltonian import Hamiltonian
 from ocnet.methods.hjb.accuracy import linear
 from ocnet.methods.hjb.basins import feedback_paths
 from ocnet.methods.hjb.characteristics import Characteristics, Refined
-from ocnet.methods.hjb.closed_loop import Paths, paths
+from ocnet.methods.hjb.closed_loop import ClosedLoop, Paths
 from ocnet.methods.hjb.domain import Domain
 from ocnet.methods.hjb.grid import Grid
 from ocnet.methods.hjb.interpolation import Interpolation
@@ -202,7 +202,9 @@ class ValueFunction:
         own = np.sort(self.errors[: self.error_grid.size])
         return float(own[int(np.ceil(0.95 * (len(own) - 1)))])
 
-    def closed_loop(self, x: ArrayLike, tf: float | None = None, at: Any = None) -> Paths:
+    def closed_loop(
+        self, x: ArrayLike, tf: float | None = None, at: Any = None, tolerance: float | None = None
+    ) -> Paths:
         """Follow the feedback from states x (points, n), with the cost that it runs up.
 
         Parameters
@@ -211,19 +213,30 @@ class ValueFunction:
         tf : float, optional
             The end of a finite horizon, else the time at which the discount is 1e-5.
         at : array_like, optional
-            Times at which to store.
+            Ascending times at which to store.
+        tolerance : float, optional
+            Where `error_at`, discounted, exceeds it, the gradient of :meth:`refined` replaces ∇v, taken anew
+            at intervals: beside kinks ∇v may lead a wrong way. Infinite horizons only.
 
         Raises
         ------
         ProblemError
-            In discrete time, or without the problem.
+            In discrete time, or without the problem; with a tolerance as for `refined`.
+        DataError, ShapeError, OptionError
+            For states as for the value; for times that are not ascending or not in the span; for a tolerance
+            not above 0.
         SolveError
-            If a path leaves the grid.
+            If a path leaves the grid, or cannot be followed.
         """
         if self.discrete:
             raise ProblemError(f"{self._where}: closed_loop is for continuous time; use oc.simulate.")
         points, _ = self._points(x)
-        result, gone = self._followed(points, tf, at)
+        sample = None
+        if tolerance is not None:
+            tool, demand = self._characteristics(tolerance)
+            sample = partial(tool.costates, demand)
+        result = self._loop.paths(points, tf, at, sample)
+        gone = self._loop.outside(result)
         if gone.any():
             k, i = np.argwhere(gone)[0]
             raise SolveError(
@@ -234,15 +247,15 @@ class ValueFunction:
             )
         return result
 
-    def upper_bound(self, x: ArrayLike) -> Any:
-        """Return the cost J of the closed loop from x, a float or (points,).
+    def upper_bound(self, x: ArrayLike, tolerance: float | None = None) -> Any:
+        """Return the cost J of the closed loop from x, a float or (points,); arguments as for `closed_loop`.
 
         It bounds the optimal cost from above, within the error of the integration. The feedback is followed
         until the discount is 1e-5; the value function stands for the rest. J − v is of second order in the
-        error of the feedback: the cheapest honest check of v.
+        error of the feedback: the cheapest honest check of v, and with a tolerance of `refined`.
         """
         points, one = self._points(x)
-        cost = self._spent(self.closed_loop(points))
+        cost = self._loop.total(self.closed_loop(points, tolerance=tolerance))
         return float(cost[0]) if one else cost
 
     def refined(self, x: ArrayLike, tolerance: float | None = None) -> Refined:
@@ -271,22 +284,11 @@ class ValueFunction:
         OptionError, ShapeError, DataError, SolveError
             For a tolerance not above 0; for states as for the value; if all paths of one leave the grid.
         """
-        if self.discrete or self.time is not None:
-            raise ProblemError(
-                f"{self._where}: refined is for continuous time and an infinite horizon; use value(x) here."
-            )
         if tolerance is None:
             tolerance = float(np.median(self.errors[: self.error_grid.size])) + self.residual
-        elif not isinstance(tolerance, (int, float, np.floating)) or not 0 < tolerance < np.inf:
-            raise OptionError(f"{self._where}: tolerance is {tolerance!r:.40}; expected a number above 0.")
+        tool, demand = self._characteristics(tolerance)
         points, one = self._points(x)
-
-        def loop(states: np.ndarray) -> np.ndarray:
-            followed, gone = self._followed(states)
-            return np.where(gone.any(axis=0), np.inf, self._spent(followed))
-
-        tool = Characteristics(self.hamiltonian, self.grid, partial(self.slices.at, 0.0), self.error_at, loop)
-        found = tool.refined(points, np.full(len(points), float(tolerance)))
+        found = tool.refined(points, np.full(len(points), demand))
         if np.isinf(found.value).any():
             self.closed_loop(points[np.isinf(found.value)])  # says where it leaves the grid
         return Refined(float(found.value[0]), float(found.error[0]), found.gradient[0]) if one else found
@@ -308,12 +310,18 @@ class ValueFunction:
         """
         return list(feedback_paths(self, problem, parameters))
 
-    def gaps(self, points: int = SAMPLES, rng: np.random.Generator | int | None = 0) -> np.ndarray:
-        """Return J − v (points,) at random states of the inner half of the box; see :meth:`upper_bound`."""
+    def gaps(
+        self, points: int = SAMPLES, rng: np.random.Generator | int | None = 0, tolerance: float | None = None
+    ) -> np.ndarray:
+        """Return J − v (points,) at random states of the inner half of the box; see :meth:`upper_bound`.
+
+        With a tolerance both are refined: the cost of the refined feedback less the refined value.
+        """
         generator = np.random.default_rng(rng)
         low, high = np.array(self.grid.lower), np.array(self.grid.upper)
         x = 0.5 * (low + high) + 0.5 * (high - low) * generator.uniform(-0.5, 0.5, (points, self.dimension))
-        return self.upper_bound(x) - self(x)
+        values = self(x) if tolerance is None else self.refined(x, tolerance).value
+        return self.upper_bound(x, tolerance) - values
 
     def dynamic_programming_gap(self, x: ArrayLike, t: ArrayLike) -> np.ndarray:
         """Return ∫_0^t ℓ e^{−ρs} ds + e^{−ρt} v(x(t)) − v(x(0)) along the closed loop: 0 for the exact v.
@@ -330,15 +338,9 @@ class ValueFunction:
         """
         points, _ = self._points(x)
         moments = np.atleast_1d(np.asarray(t, dtype=float))
-        start = 0.0 if self.time is None else float(self.time[0])
-        loop = self.closed_loop(points, float(moments[-1]), at=moments)
-        rows: list[np.ndarray] = []
-        for k, moment in enumerate(moments.tolist()):
-            here = self._inside(loop.x[k])
-            rows.append(
-                loop.cost[k] + np.exp(-self.rate * (moment - start)) * self.slices.at(moment, here)[0]
-            )
-        return np.array(rows) - self.slices.at(start, points)[0]
+        loop = self.closed_loop(points, float(moments[-1]) if moments.size else None, at=moments)
+        costs = [self._loop.total(loop, k) for k in range(len(moments))]
+        return np.array(costs) - self.slices.at(self._moment(None), points)[0]
 
     @property
     def hamiltonian(self) -> Hamiltonian:
@@ -407,26 +409,25 @@ class ValueFunction:
             )
         return points, one
 
-    def _followed(
-        self, points: np.ndarray, tf: float | None = None, at: Any = None
-    ) -> tuple[Paths, np.ndarray]:
-        """Return the closed loop from states, and where it is outside the grid (M, points)."""
-        start = 0.0 if self.time is None else float(self.time[0])
+    @property
+    def _loop(self) -> ClosedLoop:
+        """The closed loop until the end of a finite horizon, or until the discount is SETTLED."""
+        first = self._moment(None)
         last = -np.log(SETTLED) / self.rate if self.time is None else float(self.time[-1])
-        span = (start, float(last if tf is None else tf))
-        result = paths(self.hamiltonian, self._clipped_costate, points, span, at)
-        slack = 1e-6 * (np.array(self.grid.upper) - np.array(self.grid.lower))
-        low, high = np.array(self.grid.lower) - slack, np.array(self.grid.upper) + slack
-        return result, np.any((result.x < low) | (result.x > high), axis=2)
+        return ClosedLoop(self.hamiltonian, self.slices, (first, last))
 
-    def _spent(self, loop: Paths) -> np.ndarray:
-        """Return what a closed loop costs (points,), with the value at its end for the rest."""
-        last = float(loop.time[-1])
-        discount = np.exp(-self.rate * (last - loop.time[0]))
-        return loop.cost[-1] + discount * self.slices.at(last, self._inside(loop.x[-1]))[0]
-
-    def _inside(self, x: np.ndarray) -> np.ndarray:
-        return np.clip(x, self.grid.lower, self.grid.upper)
+    def _characteristics(self, tolerance: float) -> tuple[Characteristics, float]:
+        """Return what refines values, and the tolerance, checked."""
+        if self.discrete or self.time is not None:
+            raise ProblemError(
+                f"{self._where}: refined values and closed loops are for continuous time and an infinite "
+                "horizon; use value(x), and closed loops without a tolerance."
+            )
+        if not isinstance(tolerance, (int, float, np.floating)) or not 0 < tolerance < np.inf:
+            raise OptionError(f"{self._where}: tolerance is {tolerance!r:.40}; expected a number above 0.")
+        at = partial(self.slices.at, 0.0)
+        tool = Characteristics(self.hamiltonian, self.grid, at, self.error_at, self._loop.cost)
+        return tool, float(tolerance)
 
     def _moment(self, t: float | None) -> float:
         if self.time is None:
@@ -445,6 +446,3 @@ class ValueFunction:
         from ocnet.methods.hjb.discrete import best_costate
 
         return best_costate(self.hamiltonian, Interpolation(self.grid), self.values, points)
-
-    def _clipped_costate(self, t: float, x: np.ndarray) -> np.ndarray:
-        return self.slices.at(self._moment(t), self._inside(x))[1]

@@ -112,6 +112,16 @@ class Characteristics:
             best.error[left] = np.fmax(error[left], np.abs(cost - value[left]))
         return best
 
+    def costates(self, tolerance: float, t: float, x: np.ndarray) -> np.ndarray:
+        """Return costates (points, n) of the best extremals at a time, to a tolerance with discount 1.
+
+        They are NaN where the grid is good enough, and where the closed loop counts.
+        """
+        x = self.shooting.inside(x)
+        found = self.refined(x, np.full(len(x), tolerance * np.exp(self.rate * t)))
+        grids = (found.gradient == self.at(x)[1]).all(axis=1, keepdims=True)
+        return np.where(grids | np.isinf(found.value)[:, None], np.nan, found.gradient)
+
     def _branches(self, x: np.ndarray, tolerance: np.ndarray) -> tuple[np.ndarray, Extremals]:
         """Return the numbers (m,) of states, and extremals from them that differ.
 
