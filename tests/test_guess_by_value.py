@@ -6,6 +6,7 @@ import pytest
 import ocnet as oc
 from ocnet.errors import ProblemError
 from problems import synaptic_control
+from tests.hjb_problems import two_wells
 
 A = np.array([[1.5, 0.6], [-0.6, 1.5]])
 
@@ -40,8 +41,28 @@ def test_a_certificate_compares_with_the_value_function(value):
     assert abs(certificate.value_gap) < 1e-4
     assert "value gap" in str(certificate)
     assert oc.verify(solution).value_gap is None
-    error = f"{value.error_at([1.0, -0.8]):.1e}"
+    error = f"{value.refined([1.0, -0.8]).error:.1e}"
     assert f"its own error at the initial state as {error}" in " ".join(certificate.notes)
+
+
+def test_beside_a_kink_a_certificate_compares_with_the_refined_value():
+    """0.05 lies beside a Skiba point: the grid is off by 4e-3, and the path to the other well by 1e-1."""
+    made, _ = two_wells(initial=0.05)
+    value = oc.solve_hjb(made, oc.Grid(-1.7, 1.9, 61))
+    times = [0.0, 1.0, 2.0, 30.0]
+    guesses = [{"x": (times, [0.05, 0.8 * end, end, end])} for end in (1.0, -1.0)]
+    paths = [oc.solve(made, oc.Pontryagin(), guess=guess) for guess in guesses]
+    assert abs(paths[0].cost - value([0.05])) > 1e-3
+    near, far = (oc.verify(path, value=value).value_gap for path in paths)
+    assert abs(near) < 1e-5
+    assert far == pytest.approx(paths[1].cost - paths[0].cost, abs=1e-5)
+
+
+def test_where_values_cannot_be_refined_a_certificate_takes_them_as_they_are(value, tmp_path):
+    value.save(tmp_path / "value.nc")
+    solution = oc.solve(problem([1.0, -0.8]), oc.Pontryagin())
+    loaded = oc.ValueFunction.load(tmp_path / "value.nc")
+    assert oc.verify(solution, value=loaded).value_gap == solution.cost - loaded([1.0, -0.8])
 
 
 def test_a_certificate_refuses_a_value_function_from_elsewhere(value):

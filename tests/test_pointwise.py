@@ -1,9 +1,11 @@
 """CasADi functions at many points: what is evaluated, and what CasADi gives up."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import casadi as ca
 import numpy as np
 
-from ocnet.pointwise import Pointwise, evaluate
+from ocnet.pointwise import SMALL, Pointwise, evaluate
 
 x, b = ca.MX.sym("x", 2), ca.MX.sym("b", 2)
 MATRIX = ca.vertcat(ca.horzcat(x[0], 1), ca.horzcat(1, x[1]))
@@ -30,3 +32,29 @@ def test_a_failed_call_does_not_spoil_the_next_one():
         found = at(np.array([point]))[0]
     np.testing.assert_allclose(found[0], [0.5, 0.5])
     assert np.isnan(at(np.array([[1.0, 1.0]]))[0]).all()
+
+
+def test_answers_are_not_overwritten_by_later_calls():
+    b = np.array([1.0, 2.0])
+    first = evaluate(SOLVED, np.array([[2.0, 1.0]]), b)[0]
+    kept = first.copy()
+    assert not np.array_equal(evaluate(SOLVED, np.array([[3.0, 1.0]]), b)[0], kept)
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_few_points_and_many_have_the_same_answers():
+    points = np.random.default_rng(0).normal(size=(SMALL, 2))
+    b = np.array([1.0, 2.0])
+    many = evaluate(SOLVED, points, b)[0]
+    np.testing.assert_array_equal(many[:7], evaluate(SOLVED, points[:7], b)[0])
+    assert evaluate(SOLVED, points[:0], b)[0].shape == (0, 2)
+
+
+def test_threads_have_memory_of_their_own():
+    def differs(seed):
+        points = np.random.default_rng(seed).normal(size=(3, 2))
+        first = evaluate(SOLVED, points, points)[0]
+        return sum(not np.array_equal(first, evaluate(SOLVED, points, points)[0]) for _ in range(500))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(differs, range(8))) == 0

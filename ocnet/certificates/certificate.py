@@ -74,7 +74,8 @@ class Certificate:
         Infinite horizons: an upper bound (for stage costs that are never negative) of what lies beyond the
         last stored time; None on a finite horizon.
     value_gap : float or None
-        J − v(x₀) for the value function that was given to compare with; None without one.
+        J − v(x₀) for the value function that was given to compare with, refined where it is doubtful; None
+        without one.
     where : dict of str to str
         At which time and in which component a figure is attained.
     notes : list of str

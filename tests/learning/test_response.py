@@ -138,6 +138,8 @@ def test_values_replace_guesses():
     problem = stated(2.0, "terminal")
     prepared = AdjointGradient(problem)
     assert prepared({"d": 0.9}).cost != prepared().cost
+    with pytest.raises(ProblemError, match=r"values is \[1\.0\]; expected values by name in a dict"):
+        prepared([1.0])
     with pytest.raises(ProblemError, match=r"'e', which is no unknown"):
         prepared({"e": 1.0})
 

@@ -116,6 +116,8 @@ class ResponseFunctions:
 
     def constants(self, values: Mapping[str, Any] | None) -> np.ndarray:
         """Return θ (m,) from values by name; what is left out keeps its guess or value."""
+        if values is not None and not isinstance(values, Mapping):
+            raise ProblemError(f"{self.where}: values is {values!r:.60}; expected values by name in a dict.")
         given = dict(values or {})
         known = {v.name: v for v in self.variables}
         for name in given:
