@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import threading
-from functools import cached_property, lru_cache
+from functools import cached_property
 from weakref import WeakKeyDictionary
 
 import casadi as ca
 import numpy as np
 
 LARGEST = 4_000_000  # numbers that one mapped call may hold; more points are treated in portions
-SMALL, PREPARED = 20_000, 256  # numbers in calls that cost more to prepare than to make; so many are kept
-
-_sizes: WeakKeyDictionary[ca.Function, int] = WeakKeyDictionary()  # numbers at a point
+SMALL = 20_000  # numbers in calls that cost more to prepare than to make: they stay prepared
+PREPARED = 64  # numbers of points, of each function, for which they do
 
 
 class Pointwise:
@@ -99,10 +97,12 @@ def evaluate(function: ca.Function, *arguments: np.ndarray) -> list[np.ndarray]:
 
     A one-dimensional argument holds for all points, except the first one, which is (points,): the time.
     """
-    points, size = len(arguments[0]), _size(function)
-    if 0 < points * size <= SMALL:
-        return [part.copy() for part in _prepared(function, points, threading.get_ident())(*arguments)]
-    portion = max(1, min(LARGEST // size, points))
+    points, prepared = len(arguments[0]), _prepared.get(function)
+    if prepared is None:
+        _prepared[function] = prepared = Prepared(function)
+    if 0 < points <= prepared.few:
+        return prepared(function, points, arguments)
+    portion = max(1, min(LARGEST // prepared.size, points))
     results = [np.empty((points, function.nnz_out(i))) for i in range(function.n_out())]
     mapped: Pointwise | None = None
     for start in range(0, points, portion):
@@ -115,16 +115,38 @@ def evaluate(function: ca.Function, *arguments: np.ndarray) -> list[np.ndarray]:
     return results
 
 
-@lru_cache(PREPARED)
-def _prepared(function: ca.Function, points: int, thread: int) -> Pointwise:
-    """Return what a thread may use again: calls from two at once would share its memory."""
-    return Pointwise(function, points)
+class Prepared:
+    """What calls of a function at few points leave behind for the next ones.
 
+    Parameters
+    ----------
+    function : casadi.Function
+        Not kept alive.
 
-def _size(function: ca.Function) -> int:
-    size = _sizes.get(function)
-    if size is None:
+    Attributes
+    ----------
+    size : int
+        How many numbers a point has.
+    few : int
+        So many points and fewer.
+    """
+
+    def __init__(self, function: ca.Function) -> None:
         inputs = sum(function.nnz_in(i) for i in range(function.n_in()))
-        size = inputs + sum(function.nnz_out(i) for i in range(function.n_out()))
-        _sizes[function] = size = max(size, 1)
-    return size
+        self.size = max(1, inputs + sum(function.nnz_out(i) for i in range(function.n_out())))
+        self.few = (SMALL - function.sz_w()) // self.size
+        self._ready: dict[int, Pointwise] = {}
+
+    def __call__(
+        self, function: ca.Function, points: int, arguments: tuple[np.ndarray, ...]
+    ) -> list[np.ndarray]:
+        """Evaluate; what is used is taken away meanwhile, as another thread or a callback may come."""
+        mapped = self._ready.pop(points, None) or Pointwise(ca.Function(function), points)
+        results = [part.copy() for part in mapped(*arguments)]
+        if len(self._ready) >= PREPARED:
+            self._ready.clear()
+        self._ready[points] = mapped
+        return results
+
+
+_prepared: WeakKeyDictionary[ca.Function, Prepared] = WeakKeyDictionary()

@@ -202,40 +202,30 @@ class ValueFunction:
         own = np.sort(self.errors[: self.error_grid.size])
         return float(own[int(np.ceil(0.95 * (len(own) - 1)))])
 
-    def closed_loop(
-        self, x: ArrayLike, tf: float | None = None, at: Any = None, tolerance: float | None = None
-    ) -> Paths:
+    def closed_loop(self, x: ArrayLike, tf: float | None = None, at: Any = None) -> Paths:
         """Follow the feedback from states x (points, n), with the cost that it runs up.
 
         Parameters
         ----------
         x : array_like (points, n) or (n,)
         tf : float, optional
-            The end of a finite horizon, else the time at which the discount is 1e-5.
+            The end of a finite horizon or an earlier time, else the time at which the discount is 1e-5.
         at : array_like, optional
             Ascending times at which to store.
-        tolerance : float, optional
-            Where `error_at`, discounted, exceeds it, the gradient of :meth:`refined` replaces ∇v, taken anew
-            at intervals: beside kinks ∇v may lead a wrong way. Infinite horizons only.
 
         Raises
         ------
         ProblemError
-            In discrete time, or without the problem; with a tolerance as for `refined`.
-        DataError, ShapeError, OptionError
-            For states as for the value; for times that are not ascending or not in the span; for a tolerance
-            not above 0.
+            In discrete time, or without the problem.
+        DataError, ShapeError
+            For states as for the value; for times that are not ascending, or not on the path.
         SolveError
             If a path leaves the grid, or cannot be followed.
         """
         if self.discrete:
             raise ProblemError(f"{self._where}: closed_loop is for continuous time; use oc.simulate.")
         points, _ = self._points(x)
-        sample = None
-        if tolerance is not None:
-            tool, demand = self._characteristics(tolerance)
-            sample = partial(tool.costates, demand)
-        result = self._loop.paths(points, tf, at, sample)
+        result = self._loop.paths(points, tf, at)
         gone = self._loop.outside(result)
         if gone.any():
             k, i = np.argwhere(gone)[0]
@@ -248,14 +238,32 @@ class ValueFunction:
         return result
 
     def upper_bound(self, x: ArrayLike, tolerance: float | None = None) -> Any:
-        """Return the cost J of the closed loop from x, a float or (points,); arguments as for `closed_loop`.
+        """Return the cost J of the closed loop from x, a float or (points,).
 
         It bounds the optimal cost from above, within the error of the integration. The feedback is followed
         until the discount is 1e-5; the value function stands for the rest. J − v is of second order in the
-        error of the feedback: the cheapest honest check of v, and with a tolerance of `refined`.
+        error of the feedback: the cheapest honest check of v.
+
+        Parameters
+        ----------
+        x : array_like (n,) or (points, n)
+        tolerance : float, optional
+            As for :meth:`refined`, whose paths are followed where `error_at` exceeds it, and the closed loop
+            from their ends: beside kinks ∇v may start the wrong way.
+
+        Raises
+        ------
+        ProblemError, OptionError, DataError, ShapeError, SolveError
+            As for `closed_loop`, and for `refined`.
         """
         points, one = self._points(x)
-        cost = self._loop.total(self.closed_loop(points, tolerance=tolerance))
+        if tolerance is None:
+            cost = self._loop.total(self.closed_loop(points))
+        else:
+            tool, demand = self._characteristics(tolerance)
+            cost = tool.cost(points, np.full(len(points), demand))
+            if np.isinf(cost).any():
+                self.closed_loop(points[np.isinf(cost)])  # says where it leaves the grid
         return float(cost[0]) if one else cost
 
     def refined(self, x: ArrayLike, tolerance: float | None = None) -> Refined:
@@ -285,7 +293,7 @@ class ValueFunction:
             For a tolerance not above 0; for states as for the value; if all paths of one leave the grid.
         """
         if tolerance is None:
-            tolerance = float(np.median(self.errors[: self.error_grid.size])) + self.residual
+            tolerance = float(np.median(self.errors[: self.error_grid.size])) + self.residual + ROUNDING
         tool, demand = self._characteristics(tolerance)
         points, one = self._points(x)
         found = tool.refined(points, np.full(len(points), demand))
@@ -313,10 +321,7 @@ class ValueFunction:
     def gaps(
         self, points: int = SAMPLES, rng: np.random.Generator | int | None = 0, tolerance: float | None = None
     ) -> np.ndarray:
-        """Return J − v (points,) at random states of the inner half of the box; see :meth:`upper_bound`.
-
-        With a tolerance both are refined: the cost of the refined feedback less the refined value.
-        """
+        """Return J − v (points,), with a tolerance both refined, at random states of the box's inner half."""
         generator = np.random.default_rng(rng)
         low, high = np.array(self.grid.lower), np.array(self.grid.upper)
         x = 0.5 * (low + high) + 0.5 * (high - low) * generator.uniform(-0.5, 0.5, (points, self.dimension))
@@ -392,8 +397,7 @@ class ValueFunction:
         return f"Value function of '{self.name}'"
 
     def _points(self, x: ArrayLike) -> tuple[np.ndarray, bool]:
-        points = np.asarray(x, dtype=float)
-        n = self.dimension
+        points, n = np.asarray(x, dtype=float), self.dimension
         one = points.ndim == 1 and points.shape == (n,)
         if not one and (points.ndim != 2 or points.shape[1] != n):
             raise ShapeError(
@@ -411,17 +415,15 @@ class ValueFunction:
 
     @property
     def _loop(self) -> ClosedLoop:
-        """The closed loop until the end of a finite horizon, or until the discount is SETTLED."""
-        first = self._moment(None)
         last = -np.log(SETTLED) / self.rate if self.time is None else float(self.time[-1])
-        return ClosedLoop(self.hamiltonian, self.slices, (first, last))
+        return ClosedLoop(self.hamiltonian, self.slices, (self._moment(None), last))
 
     def _characteristics(self, tolerance: float) -> tuple[Characteristics, float]:
         """Return what refines values, and the tolerance, checked."""
         if self.discrete or self.time is not None:
             raise ProblemError(
-                f"{self._where}: refined values and closed loops are for continuous time and an infinite "
-                "horizon; use value(x), and closed loops without a tolerance."
+                f"{self._where}: refined values are for continuous time and an infinite horizon; use "
+                "value(x), and no tolerance."
             )
         if not isinstance(tolerance, (int, float, np.floating)) or not 0 < tolerance < np.inf:
             raise OptionError(f"{self._where}: tolerance is {tolerance!r:.40}; expected a number above 0.")

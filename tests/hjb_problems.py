@@ -82,19 +82,19 @@ def best_of_starts(solver, x, value, starts=4):
     return np.array(sorted(found))
 
 
-def two_wells(initial=None):
+def two_wells(initial=None, rate=RATE):
     """Return ẋ = u with rest points at ±1 and a barrier between them, and its value function on [−1.9, 1.9].
 
     The Skiba point is 0. From 1 down, v' = −√(2 ((x² − 1)² − ρv)), with v = a (x − 1)² near 1.
     """
-    problem = oc.Problem("two wells", oc.Discounted(RATE))
+    problem = oc.Problem("two wells", oc.Discounted(rate))
     x, u = problem.state("x", initial=initial), problem.control("u")
     problem.dynamics(x, u)
     problem.minimize(stage=0.5 * u**2 + (x**2 - 1) ** 2)
-    a, near = (np.sqrt(RATE**2 + 32) - RATE) / 4, 1e-4
+    a, near = (np.sqrt(rate**2 + 32) - rate) / 4, 1e-4
     parts = [
         solve_ivp(
-            lambda s, v, way=way: np.sqrt(2 * (((1 + way * s) ** 2 - 1) ** 2 - RATE * v)),
+            lambda s, v, way=way: np.sqrt(2 * (((1 + way * s) ** 2 - 1) ** 2 - rate * v)),
             (near, 1.0), [a * near**2], rtol=1e-11, atol=1e-13, dense_output=True,
         ).sol
         for way in (1, -1)

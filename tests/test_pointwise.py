@@ -1,11 +1,14 @@
 """CasADi functions at many points: what is evaluated, and what CasADi gives up."""
 
+import gc
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import casadi as ca
 import numpy as np
 
-from ocnet.pointwise import SMALL, Pointwise, evaluate
+from ocnet.pointwise import PREPARED, SMALL, Pointwise, evaluate
+from ocnet.pointwise import _prepared as prepared
 
 x, b = ca.MX.sym("x", 2), ca.MX.sym("b", 2)
 MATRIX = ca.vertcat(ca.horzcat(x[0], 1), ca.horzcat(1, x[1]))
@@ -58,3 +61,31 @@ def test_threads_have_memory_of_their_own():
 
     with ThreadPoolExecutor(4) as pool:
         assert sum(pool.map(differs, range(8))) == 0
+
+
+def test_what_is_prepared_goes_with_its_function_and_is_bounded():
+    function = ca.Function("double", [x], [2 * x])
+    for points in range(1, PREPARED + 9):
+        assert evaluate(function, np.ones((points, 2)))[0].sum() == 4 * points
+    assert 0 < len(prepared[function]._ready) <= PREPARED
+    gone = weakref.ref(function)
+    del function
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_function_may_call_itself():
+    class Inner(ca.Callback):
+        def __init__(self):
+            super().__init__()
+            self.outer = None
+            self.construct("inner")
+
+        def eval(self, arguments):
+            value = float(arguments[0])
+            return [value if value > 5 else evaluate(self.outer, np.array([[value + 5]]))[0][0, 0]]
+
+    inner, y = Inner(), ca.MX.sym("y")
+    inner.outer = ca.Function("outer", [y], [10 * y + inner(y)])
+    assert evaluate(inner.outer, np.array([[1.0]]))[0][0, 0] == 76.0
+    assert evaluate(inner.outer, np.array([[2.0]]))[0][0, 0] == 97.0

@@ -50,6 +50,13 @@ class Extremals(NamedTuple):
     error: np.ndarray
 
 
+class Leg(NamedTuple):
+    """What an extremal of a chain takes, and where it ends (n,)."""
+
+    time: float
+    end: np.ndarray
+
+
 class Characteristics:
     """Values of a stationary value function beside its kinks.
 
@@ -85,16 +92,46 @@ class Characteristics:
         legs : int
             Extremals of a chain, at most.
         """
+        return self._best(x, tolerance, legs)[0]
+
+    def cost(self, x: np.ndarray, tolerance: np.ndarray) -> np.ndarray:
+        """Return what the paths of refined values cost (points,), or the closed loop where it costs less.
+
+        Costs are integrated along the extremals, and along the closed loop from their ends. ∞ for no path.
+        """
+        result, chains = self.loop(x), self._best(x, tolerance, LEGS)[1]
+        numbers = [k for k, chain in enumerate(chains) if chain]
+        if not numbers:
+            return result
+        rest = self.loop(np.array([chains[k][-1].end for k in numbers]))
+        legs = [leg for chain in chains for leg in chain]
+        starts, spent = self.shooting.spent(
+            np.array([leg.end for leg in legs]), np.array([leg.time for leg in legs])
+        )
+        parts = iter(zip(starts, spent, strict=True))
+        n = x.shape[1]
+        for k, last in zip(numbers, rest, strict=True):
+            total, fade, state = 0.0, 1.0, x[k]
+            for leg in chains[k]:
+                start, cost = next(parts)
+                total += fade * (cost + start[n:] @ (state - start[:n]))  # a miss of 1e-6 cells
+                fade, state = fade * np.exp(-self.rate * leg.time), leg.end
+            result[k] = np.fmin(result[k], total + fade * last)
+        return result
+
+    def _best(self, x: np.ndarray, tolerance: np.ndarray, legs: int) -> tuple[Refined, list[tuple[Leg, ...]]]:
+        """Return refined values, and for each state the extremals that lead to where the grid is accurate."""
         value, gradient = self.at(x)
         error = self.estimate(x)
         doubtful = np.flatnonzero(error > tolerance)
         best = Refined(value.copy(), error.copy(), gradient.copy())
         best.value[doubtful] = best.error[doubtful] = np.inf
+        chains: list[tuple[Leg, ...]] = [()] * len(x)
         if legs and len(doubtful):
             number, found = self._branches(x[doubtful], tolerance[doubtful])
             number = doubtful[number]
             fade = np.exp(-self.rate * found.time)
-            rest = self.refined(found.end, tolerance[number] / fade, legs - 1)
+            rest, following = self._best(found.end, tolerance[number] / fade, legs - 1)
             total = found.cost + fade * (rest.value - self.at(found.end)[0])
             gap = np.fmax(fade * rest.error, np.abs(total - found.cost))
             ends = np.isinf(rest.value)  # nothing follows: v stands for the rest
@@ -102,6 +139,7 @@ class Characteristics:
             for k in np.argsort(-(total + gap)):  # the least one last
                 for column, new in zip(best, (total, gap, found.costate), strict=True):
                     column[number[k]] = new[k]
+                chains[number[k]] = (Leg(float(found.time[k]), found.end[k]), *following[k])
         missed = best.value > value + best.error + DOUBT * error  # perhaps a branch that the grid knows
         left = np.flatnonzero(missed | np.isinf(best.value))
         if len(left):
@@ -110,17 +148,9 @@ class Characteristics:
             left, cost = left[lower], cost[lower]
             best.value[left], best.gradient[left] = cost, gradient[left]
             best.error[left] = np.fmax(error[left], np.abs(cost - value[left]))
-        return best
-
-    def costates(self, tolerance: float, t: float, x: np.ndarray) -> np.ndarray:
-        """Return costates (points, n) of the best extremals at a time, to a tolerance with discount 1.
-
-        They are NaN where the grid is good enough, and where the closed loop counts.
-        """
-        x = self.shooting.inside(x)
-        found = self.refined(x, np.full(len(x), tolerance * np.exp(self.rate * t)))
-        grids = (found.gradient == self.at(x)[1]).all(axis=1, keepdims=True)
-        return np.where(grids | np.isinf(found.value)[:, None], np.nan, found.gradient)
+            for k in left:
+                chains[k] = ()
+        return best, chains
 
     def _branches(self, x: np.ndarray, tolerance: np.ndarray) -> tuple[np.ndarray, Extremals]:
         """Return the numbers (m,) of states, and extremals from them that differ.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,10 +13,7 @@ from ocnet.methods.hjb.slices import Slices
 
 RELATIVE, ABSOLUTE = 1e-9, 1e-11
 SLACK = 1e-6  # of the box, by which paths may leave it
-SHORTEST, LONGEST = 0.01, 0.25  # in units of 1/ρ, between samples of costates
-DIFFERENCE = 1e-6  # of states and costates, relative, that tells how fast extremals part
-
-Sample = Callable[[float, np.ndarray], np.ndarray]  # (t, x (points, n)) -> p (points, n)
+ROUNDING = 1e-9  # of the horizon, by which times may be off
 
 
 class Paths(NamedTuple):
@@ -32,7 +28,7 @@ class Paths(NamedTuple):
 
 
 class ClosedLoop:
-    """The optimal flow ẋ = H_p(x, p) of a value function, with p = ∇v(x) or better costates.
+    """The optimal flow ẋ = H_p(x, ∇v(x)) of a value function.
 
     Beyond the box ∇v is that of the nearest point in it.
 
@@ -50,58 +46,58 @@ class ClosedLoop:
         self.rate, grid = hamiltonian.rate, slices.grid
         self.lower, self.upper = np.array(grid.lower), np.array(grid.upper)
 
-    def paths(
-        self, x: np.ndarray, end: float | None = None, at: Any = None, sample: Sample | None = None
-    ) -> Paths:
+    def paths(self, x: np.ndarray, end: float | None = None, at: Any = None) -> Paths:
         """Follow the flow from states (points, n).
 
         Parameters
         ----------
         x : ndarray (points, n)
         end : float, optional
-            Another one.
+            Another one; on a finite horizon an earlier one.
         at : array_like, optional
             Times at which to store, ascending; those of the integrator if left out.
-        sample : callable, optional
-            Better costates, NaN where ∇v will do. It is asked again after at most 1/(4ρ), or when neighbours
-            have parted by a factor e; between, ṗ = ρp − H_x.
 
         Raises
         ------
         DataError
-            For times that are not ascending or not in the span.
+            For an end or times outside of what is known, and times that are not ascending.
         SolveError
             If the integration fails.
         """
-        t, end = self.span[0], float(self.span[1] if end is None else end)
-        if not t < end < np.inf:
-            raise DataError(f"Closed loop: got the end {end}; expected a time after {t:g}.")
-        times = None if at is None else np.atleast_1d(np.asarray(at, dtype=float))
-        if times is not None and not (
-            times.size and (np.diff(times) > 0).all() and t <= times[0] and times[-1] <= end
-        ):
-            raise DataError(
-                f"Closed loop: got the times {np.array2string(times, threshold=6)}; expected ascending ones "
-                f"in [{t:g}, {end:g}]."
-            )
-        if not len(x):
+        (end, times), (points, n), start = self._checked(end, at), x.shape, self.span[0]
+        if not points:
             stored = np.array([end]) if times is None else times
-            return Paths(stored, np.zeros((len(stored), *x.shape)), np.zeros((len(stored), 0)))
-        cost, parts = np.zeros(len(x)), list[Paths]()
-        while t < end or not parts:
-            p = np.full_like(x, np.nan) if sample is None else sample(t, x)
-            until = end if sample is None else min(end, t + self._period(x, p))
-            within = None if times is None else np.union1d(times[(times >= t) & (times <= until)], [until])
-            parts.append(self._part(x, p, cost, (t, until), within))
-            t, x, cost = until, parts[-1].x[-1], parts[-1].cost[-1]
-        whole = Paths(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-        stored, index = np.unique(whole.time, return_index=True)  # parts meet
-        index = index if times is None else index[np.isin(stored, times)]
-        return Paths(*(column[index] for column in whole))
+            return Paths(stored, np.zeros((len(stored), 0, n)), np.zeros((len(stored), 0)))
+
+        def flow(t: float, y: np.ndarray) -> np.ndarray:
+            u = np.ascontiguousarray(y.reshape(points, n + 1)[:, :n])
+            p = self.slices.at(t, self._inside(u))[1]
+            f = self.hamiltonian.gradient(t, u, p)[1]
+            stage = self.hamiltonian.value(t, u, p) - np.einsum("ij,ij->i", p, f)
+            return np.hstack([f, np.exp(-self.rate * (t - start)) * stage[:, None]]).reshape(-1)
+
+        first = np.hstack([x, np.zeros((points, 1))]).reshape(-1)
+        found = solve_ivp(
+            flow, (start, end), first, method="RK45", rtol=RELATIVE, atol=ABSOLUTE, t_eval=times
+        )
+        if not found.success:
+            for state in x if points > 1 else ():
+                self.paths(state[None], end, at)  # says which one
+            raise SolveError(
+                f"Closed loop: the path from {np.array2string(x[0], precision=4)} cannot be followed until "
+                f"t = {end:.4g}: {found.message} Paths have to stay where the dynamics and the cost are "
+                "finite: take other states, or a larger box."
+            )
+        y = found.y.T.reshape(-1, points, n + 1)
+        return Paths(found.t, y[:, :, :n], y[:, :, n])
 
     def cost(self, x: np.ndarray) -> np.ndarray:
-        """Return the costs (points,) of the flow from states; ∞ where it leaves the box."""
-        loop = self.paths(x)
+        """Return the costs (points,) of the flow from states; ∞ where it leaves the box or breaks off."""
+        try:
+            loop = self.paths(x)
+        except SolveError:
+            alone = [self.cost(state[None]) for state in x] if len(x) > 1 else [np.array([np.inf])]
+            return np.concatenate(alone)
         return np.where(self.outside(loop).any(axis=0), np.inf, self.total(loop))
 
     def total(self, loop: Paths, number: int = -1) -> np.ndarray:
@@ -115,45 +111,25 @@ class ClosedLoop:
         slack = SLACK * (self.upper - self.lower)
         return np.any((loop.x < self.lower - slack) | (loop.x > self.upper + slack), axis=2)
 
-    def _part(
-        self, x: np.ndarray, p: np.ndarray, cost: np.ndarray, span: tuple[float, float], at: np.ndarray | None
-    ) -> Paths:
-        """Go on from states, costates (NaN for ∇v) and costs."""
-        (points, n), own = x.shape, np.isfinite(p).all(axis=1)
-        many = points * (n + 1)
-
-        def flow(t: float, y: np.ndarray) -> np.ndarray:
-            u = np.ascontiguousarray(y[:many].reshape(points, n + 1)[:, :n])
-            q = self.slices.at(t, self._inside(u))[1]
-            q[own] = y[many:].reshape(-1, n)
-            slope, f = self.hamiltonian.gradient(t, u, q)
-            stage = self.hamiltonian.value(t, u, q) - np.einsum("ij,ij->i", q, f)
-            moved = np.hstack([f, np.exp(-self.rate * (t - self.span[0])) * stage[:, None]])
-            return np.concatenate([moved.reshape(-1), (self.rate * q - slope)[own].reshape(-1)])
-
-        first = np.concatenate([np.hstack([x, cost[:, None]]).reshape(-1), p[own].reshape(-1)])
-        found = solve_ivp(flow, span, first, method="RK45", rtol=RELATIVE, atol=ABSOLUTE, t_eval=at)
-        if not found.success:
-            raise SolveError(
-                f"Closed loop: the integration stopped after t = {span[0]:.4g}. {found.message} Paths "
-                "have to stay where the dynamics and the cost are finite: take other states, or a larger box."
+    def _checked(self, end: float | None, at: Any) -> tuple[float, np.ndarray | None]:
+        """Return the end of a path and the times to store at, within what is known."""
+        start, last = self.span
+        slack, finite = ROUNDING * (last - start), self.slices.time is not None
+        end = last if end is None else float(end)
+        if not start < end < np.inf or (finite and end > last + slack):
+            expected = f"a time in ({start:g}, {last:g}]" if finite else f"a time after {start:g}"
+            raise DataError(f"Closed loop: got the end {end:g}; expected {expected}.")
+        end = min(end, last) if finite else end
+        if at is None:
+            return end, None
+        times = np.atleast_1d(np.asarray(at, dtype=float))
+        ascending = times.ndim == 1 and times.size > 0 and bool((np.diff(times) > 0).all())
+        if not (ascending and start - slack <= times[0] and times[-1] <= end + slack):
+            raise DataError(
+                f"Closed loop: got the times {np.array2string(times, threshold=6)}; expected ascending ones "
+                f"in [{start:g}, {end:g}]."
             )
-        y = found.y.T[:, :many].reshape(-1, points, n + 1)
-        return Paths(found.t, y[:, :, :n], y[:, :, n])
-
-    def _period(self, x: np.ndarray, p: np.ndarray) -> float:
-        """Return the time in which neighbours of extremals part by a factor e, within limits."""
-        z = np.hstack([x, p])[np.isfinite(p).all(axis=1)]
-        points, many = z.shape
-        n, small = many // 2, DIFFERENCE * (1 + np.abs(z))
-        moved = (z + np.vstack([np.zeros((1, many)), np.eye(many)])[:, None] * small).reshape(-1, many)
-        u, q = np.ascontiguousarray(moved[:, :n]), np.ascontiguousarray(moved[:, n:])
-        slope, f = self.hamiltonian.gradient(0.0, u, q)
-        flow = np.hstack([f, self.rate * q - slope]).reshape(many + 1, points, many)
-        linear = np.moveaxis((flow[1:] - flow[0]) / small.T[:, :, None], 0, 2)
-        linear = linear[np.isfinite(linear).all(axis=(1, 2))]
-        fastest = np.linalg.eigvals(linear).real.max(initial=self.rate)
-        return float(np.clip(1 / fastest, SHORTEST / self.rate, LONGEST / self.rate))
+        return end, np.clip(times, start, end)
 
     def _inside(self, x: np.ndarray) -> np.ndarray:
         return np.clip(x, self.lower, self.upper)

@@ -88,6 +88,14 @@ class Shooting:
         first, last = (self.hamiltonian.value(0.0, *pair) for pair in ((state, costate), (end, slope)))
         return (first - fade * last) / rate + fade * value + np.einsum("ij,ij->i", costate, x - state)
 
+    def spent(self, end: np.ndarray, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return where extremals with given ends and times start (points, 2n), and what they cost (points,).
+
+        The cost ∫ e^{−ρt} ℓ dt is integrated along them.
+        """
+        found = self._back(end, time, ROOM, cost=True)
+        return found[:, :-1], found[:, -1]
+
     def followed(self, x: np.ndarray, time: np.ndarray) -> np.ndarray:
         """Return about where the feedback leads from states (points, n) after times (points,)."""
 
@@ -118,19 +126,25 @@ class Shooting:
         slopes = np.where(fine[:, None, None], slopes, np.eye(n))
         return np.where(fine[:, None], np.linalg.solve(slopes, miss[:, :, None])[:, :, 0], 0.0)
 
-    def _back(self, end: np.ndarray, time: np.ndarray, room: float) -> np.ndarray:
-        """Return state and costate (points, 2n) where extremals start; NaN if they leave the box and more."""
+    def _back(self, end: np.ndarray, time: np.ndarray, room: float, cost: bool = False) -> np.ndarray:
+        """Return state and costate (points, 2n) where extremals start; NaN if they leave the box and more.
+
+        With the costs from there on they are (points, 2n + 1).
+        """
         n, rate = end.shape[1], self.hamiltonian.rate
 
         def flow(z: np.ndarray, _: np.ndarray) -> np.ndarray:
-            x, p = np.ascontiguousarray(z[:, :n]), np.ascontiguousarray(z[:, n:])
+            x, p = np.ascontiguousarray(z[:, :n]), np.ascontiguousarray(z[:, n : 2 * n])
             hx, hp = self.hamiltonian.gradient(0.0, x, p)
-            return np.hstack([-hp, hx - rate * p])
+            if not cost:
+                return np.hstack([-hp, hx - rate * p])
+            stage = self.hamiltonian.value(0.0, x, p) - np.einsum("ij,ij->i", p, hp)
+            return np.hstack([-hp, hx - rate * p, stage[:, None] - rate * z[:, 2 * n :]])
 
         def valid(z: np.ndarray) -> np.ndarray:
             return np.all((z[:, :n] >= low) & (z[:, :n] <= high), axis=1)
 
         width = self.upper - self.lower
         low, high = self.lower - room * width, self.upper + room * width
-        first = np.hstack([end, self.at(end)[1]])
+        first = np.hstack([end, self.at(end)[1], *([np.zeros((len(end), 1))] if cost else [])])
         return integrate(flow, first, time, RELATIVE, ABSOLUTE, valid)

@@ -53,9 +53,10 @@ def integrate(
             break
         h, slopes = step[:, None], np.empty((STAGES + 1, y.size))
         slopes[0] = slope.reshape(-1)
-        for s in range(1, STAGES):
-            slopes[s] = _known(rate, y + h * (A[s, :s] @ slopes[:s]).reshape(y.shape), rows).reshape(-1)
-        new = y + h * (B @ slopes[:-1]).reshape(y.shape)
+        with np.errstate(invalid="ignore"):  # where a rate is infinite
+            for s in range(1, STAGES):
+                slopes[s] = _known(rate, y + h * (A[s, :s] @ slopes[:s]).reshape(y.shape), rows).reshape(-1)
+            new = y + h * (B @ slopes[:-1]).reshape(y.shape)
         after = _known(rate, new, rows)
         slopes[-1] = after.reshape(-1)
         scale = atol + rtol * np.fmax(np.abs(y), np.abs(new))
