@@ -50,7 +50,10 @@ def grid(n, made):
 
 
 def figures(n, number):
-    """Return errors and estimates at the states of a network, and by how much the grid's own are covered."""
+    """Return errors and estimates at the states of a network, and by how much the grid's own are covered.
+
+    The last column is what the paths of the refined values cost beyond the optima.
+    """
     data, setting = stored(n), SETTINGS[n]
     A, x, best = data["A"][number], data["x"][number], data["best"][number]
     made = problem(A)
@@ -60,23 +63,26 @@ def figures(n, number):
     started = time.process_time()
     found = value.refined(x[kept], setting.refined_to)
     error = np.abs(found.value - best[kept])
+    paths = value.upper_bound(x[kept], setting.refined_to) - best[kept]
     print(
         f"\nN = {n}, network {number}: {'settled' if value.settled else 'not settled'}, "
         f"{value.stats['seconds']:.1f} s, refined {time.process_time() - started:.1f} s; {kept.sum()} kept, "
         f"{(held & kept).sum()} held; error at most {error.max():.1e} (grid {rough[kept].max():.1e}, over "
-        f"demand {(rough[kept] > setting.demand).sum()}), estimate covers "
-        f"{np.mean(found.error >= error):.0%}, median {np.median(found.error):.1e}",
+        f"demand {(rough[kept] > setting.demand).sum()}), its path costs {paths.min():.1e} to "
+        f"{paths.max():.1e} more; estimate covers {np.mean(found.error >= error):.0%}, median "
+        f"{np.median(found.error):.1e}",
         flush=True,
     )
-    return error, found.error, value.error_at(x[kept]) - rough[kept]
+    return error, found.error, value.error_at(x[kept]) - rough[kept], paths
 
 
 def check(n, numbers):
     """Compare the errors of some networks with the demand, and the estimates with the errors."""
     parts = [figures(n, number) for number in numbers]
-    error, estimate, covered = (np.concatenate(column) for column in zip(*parts, strict=True))
+    error, estimate, covered, paths = (np.concatenate(column) for column in zip(*parts, strict=True))
     print(f"{len(error)} states: error at most {error.max():.1e}, demand {SETTINGS[n].demand:g}")
     assert error.max() <= SETTINGS[n].demand
+    assert np.abs(paths).max() <= SETTINGS[n].demand
     assert np.mean(estimate >= error) >= 0.95
     assert np.mean(covered >= 0) >= 0.95
     assert np.median(estimate) <= 10 * np.sqrt(np.mean(error**2))
